@@ -1,0 +1,2 @@
+//! cashback-sync
+fn main() {}

@@ -1,0 +1,2 @@
+//! cron
+fn main() {}

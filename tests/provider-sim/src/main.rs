@@ -1,0 +1,2 @@
+//! provider-sim
+fn main() {}
