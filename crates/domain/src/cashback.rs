@@ -1,0 +1,1 @@
+//! How a commission becomes cashback, and which step may follow which.

@@ -1,0 +1,1 @@
+//! Tracking templates and the URLs made of them.

@@ -1,0 +1,1 @@
+//! A network's transaction in our words.
