@@ -1,1 +1,13 @@
-//! store
+//! Postgres, the truth. One module a table family; its statements are files in `sql/`, each prepared by a test.
+//!
+//! Functions take a client or a transaction, so the caller decides what commits together. No rules live here, no
+//! HTTP and no Redis.
+
+pub mod migrate;
+pub mod outbox;
+mod pool;
+pub mod statements;
+mod tls;
+
+pub use pool::{Client, Listener, Pool, Settings, StoreError};
+pub use tokio_postgres::{GenericClient, Row};

@@ -1,0 +1,6 @@
+SELECT id, queue, urgent, kind, payload, not_before, traceparent, created_at
+FROM outbox
+WHERE relayed_at IS NULL
+ORDER BY id
+LIMIT $1
+FOR UPDATE SKIP LOCKED

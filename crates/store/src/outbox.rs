@@ -1,0 +1,113 @@
+//! Jobs promised by a commit: written in the same transaction as the effect they tell of, pushed to Redis after it.
+
+use chrono::{DateTime, Utc};
+use domain::ids::OutboxId;
+use domain::job::Job;
+use serde_json::value::RawValue;
+use tokio_postgres::GenericClient;
+
+use crate::{StoreError, sql};
+
+/// Which list a job goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lane {
+    /// The queue's ordinary list.
+    #[default]
+    Normal,
+    /// The fast lane.
+    Urgent,
+}
+
+/// A job that waits to be pushed.
+#[derive(Debug)]
+pub struct Waiting {
+    /// The row, and the id that the job will have on its queue.
+    pub id: OutboxId,
+    /// The queue's name.
+    pub queue: String,
+    /// Whether it takes the fast lane.
+    pub urgent: bool,
+    /// The job's kind.
+    pub kind: String,
+    /// The job's payload.
+    pub payload: Box<RawValue>,
+    /// The earliest time to run it.
+    pub not_before: Option<DateTime<Utc>>,
+    /// The trace that caused it.
+    pub traceparent: Option<String>,
+    /// When it was promised.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Promises a job.
+pub async fn push<J: Job>(client: &impl GenericClient, job: &J, lane: Lane) -> Result<OutboxId, StoreError> {
+    let id = OutboxId::generate();
+    insert(client, id, job, lane, None, None).await?;
+    Ok(id)
+}
+
+/// Promises a job once per `dedupe_key`; says whether this call was the one.
+pub async fn push_once<J: Job>(
+    client: &impl GenericClient,
+    job: &J,
+    lane: Lane,
+    dedupe_key: &str,
+) -> Result<bool, StoreError> {
+    insert(client, OutboxId::generate(), job, lane, Some(dedupe_key), None).await
+}
+
+async fn insert<J: Job>(
+    client: &impl GenericClient,
+    id: OutboxId,
+    job: &J,
+    lane: Lane,
+    dedupe_key: Option<&str>,
+    not_before: Option<DateTime<Utc>>,
+) -> Result<bool, StoreError> {
+    let payload = serde_json::to_value(job)?;
+    let urgent = lane == Lane::Urgent;
+    let traceparent: Option<String> = None;
+    let rows = client
+        .execute(
+            sql!("outbox/insert.sql"),
+            &[&id, &J::QUEUE.name(), &urgent, &J::KIND, &payload, &not_before, &dedupe_key, &traceparent],
+        )
+        .await?;
+    Ok(rows == 1)
+}
+
+/// Locks up to `limit` waiting rows for this transaction; rows that another relay holds are passed over.
+pub async fn claim(client: &impl GenericClient, limit: i64) -> Result<Vec<Waiting>, StoreError> {
+    let rows = client.query(sql!("outbox/claim.sql"), &[&limit]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Waiting {
+                id: row.try_get(0)?,
+                queue: row.try_get(1)?,
+                urgent: row.try_get(2)?,
+                kind: row.try_get(3)?,
+                payload: row.try_get::<_, postgres_types::Json<Box<RawValue>>>(4)?.0,
+                not_before: row.try_get(5)?,
+                traceparent: row.try_get(6)?,
+                created_at: row.try_get(7)?,
+            })
+        })
+        .collect()
+}
+
+/// Marks rows as pushed.
+pub async fn mark_relayed(client: &impl GenericClient, ids: &[OutboxId]) -> Result<(), StoreError> {
+    client.execute(sql!("outbox/mark_relayed.sql"), &[&ids]).await?;
+    Ok(())
+}
+
+/// Deletes rows that were pushed more than `days` ago; returns how many.
+pub async fn delete_relayed(client: &impl GenericClient, days: i32) -> Result<u64, StoreError> {
+    Ok(client.execute(sql!("outbox/delete_relayed.sql"), &[&days]).await?)
+}
+
+/// How many rows wait, and since when the oldest does.
+pub async fn lag(client: &impl GenericClient) -> Result<(i64, Option<DateTime<Utc>>), StoreError> {
+    let row = client.query_one(sql!("outbox/lag.sql"), &[]).await?;
+    Ok((row.try_get(0)?, row.try_get(1)?))
+}

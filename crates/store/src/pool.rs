@@ -1,0 +1,145 @@
+//! The pool of connections.
+
+mod listener;
+
+use std::time::Duration;
+
+pub use listener::Listener;
+
+use config::{ExposeSecret, Reader, SecretString};
+use deadpool_postgres::{Manager, ManagerConfig, RecyclingMethod, Runtime};
+use tokio_postgres::error::SqlState;
+
+/// A pooled connection. It derefs to [`tokio_postgres::Client`] and caches prepared statements.
+pub type Client = deadpool_postgres::Object;
+
+/// How to reach Postgres.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `postgres://user:password@host:port/database?sslmode=…`.
+    pub url: SecretString,
+    /// The most connections.
+    pub max_connections: usize,
+}
+
+impl Settings {
+    /// Reads `DATABASE_URL` and `DATABASE_MAX_CONNECTIONS`.
+    pub fn read(reader: &mut Reader<'_>) -> Self {
+        let settings = Self {
+            url: reader.secret("DATABASE_URL", "Postgres, as postgres://user:password@host:5432/database"),
+            max_connections: reader.default("DATABASE_MAX_CONNECTIONS", 16, "the most connections of one process to Postgres"),
+        };
+        let url = settings.url.expose_secret();
+        // The driver's own message may repeat the URL with its password, so it is not shown.
+        if !url.is_empty() && url.parse::<tokio_postgres::Config>().is_err() {
+            reader.problem("DATABASE_URL: not a Postgres URL (postgres://user:password@host:5432/database)");
+        }
+        settings
+    }
+}
+
+/// Why a statement had no effect.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No connection could be had.
+    #[error("no connection to Postgres")]
+    Connect(#[source] deadpool_postgres::PoolError),
+    /// Postgres refused or the connection broke.
+    #[error("Postgres did not carry out the statement")]
+    Statement(#[from] tokio_postgres::Error),
+    /// The URL or TLS could not be used.
+    #[error("the way to Postgres cannot be set up: {0}")]
+    Setup(String),
+    /// A payload cannot be written as JSON.
+    #[error("a payload cannot be written as JSON")]
+    Payload(#[from] serde_json::Error),
+    /// A row holds what its type forbids.
+    #[error("a row holds a wrong value: {0}")]
+    WrongRow(String),
+}
+
+impl From<deadpool_postgres::PoolError> for StoreError {
+    fn from(error: deadpool_postgres::PoolError) -> Self {
+        Self::Connect(error)
+    }
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later: connection trouble, a serialisation failure or a deadlock.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Connect(_) => true,
+            Self::Statement(error) => match error.code() {
+                None => error.is_closed() || std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>()),
+                Some(code) => {
+                    matches!(*code, SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED)
+                        || ["08", "53", "57"].iter().any(|class| code.code().starts_with(class))
+                }
+            },
+            Self::Setup(_) | Self::Payload(_) | Self::WrongRow(_) => false,
+        }
+    }
+
+    /// The constraint that was violated, if that is what happened.
+    #[must_use]
+    pub fn violated(&self) -> Option<&str> {
+        match self {
+            Self::Statement(error) => error.as_db_error()?.constraint(),
+            _ => None,
+        }
+    }
+}
+
+/// Connections to Postgres, made when first needed. Cheap to clone.
+#[derive(Clone)]
+pub struct Pool {
+    inner: deadpool_postgres::Pool,
+    url: SecretString,
+}
+
+impl Pool {
+    /// A pool. It does not connect yet, so a service starts while Postgres is down and says so by its readiness.
+    pub fn connect(settings: &Settings) -> Result<Self, StoreError> {
+        let mut config = parse(&settings.url)?;
+        config.connect_timeout(Duration::from_secs(5));
+        let tls = crate::tls::connector().map_err(|error| StoreError::Setup(error.to_string()))?;
+        let manager = Manager::from_config(config, tls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let inner = deadpool_postgres::Pool::builder(manager)
+            .max_size(settings.max_connections)
+            .wait_timeout(Some(Duration::from_secs(5)))
+            .create_timeout(Some(Duration::from_secs(5)))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| StoreError::Setup(error.to_string()))?;
+        Ok(Self { inner, url: settings.url.clone() })
+    }
+
+    /// A connection; waits up to five seconds for one.
+    pub async fn get(&self) -> Result<Client, StoreError> {
+        Ok(self.inner.get().await?)
+    }
+
+    /// Whether Postgres answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.get().await?.simple_query("SELECT 1").await?;
+        Ok(())
+    }
+
+    /// How many connections are open, idle and at most allowed.
+    pub fn usage(&self) -> (usize, usize, usize) {
+        let status = self.inner.status();
+        (status.size, status.available, status.max_size)
+    }
+
+    /// A connection of its own that listens on `channels`.
+    pub async fn listen(&self, channels: &[&str]) -> Result<Listener, StoreError> {
+        listener::listen(parse(&self.url)?, channels).await
+    }
+}
+
+fn parse(url: &SecretString) -> Result<tokio_postgres::Config, StoreError> {
+    url.expose_secret()
+        .parse()
+        .map_err(|_names_the_password: tokio_postgres::Error| StoreError::Setup("DATABASE_URL is not a Postgres URL".to_owned()))
+}

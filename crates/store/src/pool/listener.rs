@@ -1,0 +1,49 @@
+//! `LISTEN` on a connection of its own.
+
+use futures_util::stream::StreamExt;
+use tokio::sync::mpsc;
+use tokio_postgres::AsyncMessage;
+
+use super::StoreError;
+
+/// Notifications of the channels listened to. The connection ends with this value.
+pub struct Listener {
+    receiver: mpsc::Receiver<String>,
+    _connection: tokio_postgres::Client,
+}
+
+impl Listener {
+    /// The channel of the next notification; `None` when the connection broke: the caller then takes a full look and
+    /// listens again.
+    pub async fn next(&mut self) -> Option<String> {
+        self.receiver.recv().await
+    }
+}
+
+/// See [`super::Pool::listen`].
+pub(super) async fn listen(config: tokio_postgres::Config, channels: &[&str]) -> Result<Listener, StoreError> {
+    let tls = crate::tls::connector().map_err(|error| StoreError::Setup(error.to_string()))?;
+    let (client, mut connection) = config.connect(tls).await?;
+    let (sender, receiver) = mpsc::channel(64);
+    let statements: Vec<_> = channels.iter().map(|channel| format!("LISTEN \"{}\"", channel.replace('"', ""))).collect();
+    #[expect(clippy::disallowed_methods, reason = "the task ends with the receiver, which its owner holds; there is nothing to drain")]
+    tokio::spawn(async move {
+        let mut messages = futures_util::stream::poll_fn(move |context| connection.poll_message(context));
+        let drive = async {
+            while let Some(Ok(message)) = messages.next().await {
+                if let AsyncMessage::Notification(notification) = message {
+                    // A full channel already wakes its reader; one more wake-up adds nothing.
+                    if let Err(mpsc::error::TrySendError::Closed(_)) = sender.try_send(notification.channel().to_owned()) {
+                        return;
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = drive => {}
+            () = sender.closed() => {}
+        }
+    });
+    client.batch_execute(&statements.join("; ")).await?;
+    Ok(Listener { receiver, _connection: client })
+}
