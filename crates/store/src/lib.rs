@@ -3,11 +3,13 @@
 //! Functions take a client or a transaction, so the caller decides what commits together. No rules live here, no
 //! HTTP and no Redis.
 
+pub mod catalogue;
 pub mod migrate;
 pub mod outbox;
 mod pool;
 pub mod statements;
 mod tls;
+pub mod users;
 
 pub use pool::{Client, Listener, Pool, Settings, StoreError};
 pub use tokio_postgres::{GenericClient, Row};

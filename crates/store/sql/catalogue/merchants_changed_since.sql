@@ -1,0 +1,1 @@
+SELECT id FROM merchants WHERE updated_at >= $1

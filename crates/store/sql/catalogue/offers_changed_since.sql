@@ -1,0 +1,1 @@
+SELECT id FROM offers WHERE updated_at >= $1

@@ -1,0 +1,1 @@
+SELECT id, name, email, mobile, lang, created_at, frozen_at FROM users WHERE id = ANY ($1)

@@ -1,0 +1,1 @@
+UPDATE users SET frozen_at = coalesce(frozen_at, now()) WHERE id = $1

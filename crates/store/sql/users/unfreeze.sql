@@ -1,0 +1,1 @@
+UPDATE users SET frozen_at = NULL WHERE id = $1

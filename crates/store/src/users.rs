@@ -1,0 +1,79 @@
+//! Shoppers.
+
+use chrono::{DateTime, Utc};
+use domain::contact::{EmailAddress, Mobile};
+use domain::ids::UserId;
+use domain::jobs::Language;
+use tokio_postgres::{GenericClient, Row};
+
+use crate::{StoreError, sql};
+
+/// A shopper.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The shopper.
+    pub id: UserId,
+    /// The name used in greetings.
+    pub name: String,
+    /// Where mails go.
+    pub email: Option<EmailAddress>,
+    /// Where text messages go.
+    pub mobile: Option<Mobile>,
+    /// The language of mails and messages.
+    pub lang: Language,
+    /// Since when.
+    pub created_at: DateTime<Utc>,
+    /// Since when withdrawals are blocked by an operator.
+    pub frozen_at: Option<DateTime<Utc>>,
+}
+
+/// Adds a shopper.
+pub async fn insert(
+    client: &impl GenericClient,
+    id: UserId,
+    name: &str,
+    email: Option<&EmailAddress>,
+    mobile: Option<Mobile>,
+    lang: Language,
+) -> Result<(), StoreError> {
+    let email = email.map(EmailAddress::as_str);
+    let mobile = mobile.map(|mobile| mobile.e164());
+    client.execute(sql!("users/insert.sql"), &[&id, &name, &email, &mobile, &lang.code()]).await?;
+    Ok(())
+}
+
+/// Finds a shopper.
+pub async fn find(client: &impl GenericClient, id: UserId) -> Result<Option<User>, StoreError> {
+    client.query_opt(sql!("users/find.sql"), &[&id]).await?.as_ref().map(user).transpose()
+}
+
+/// Finds several shoppers, in no certain order; unknown ids are left out.
+pub async fn find_many(client: &impl GenericClient, ids: &[UserId]) -> Result<Vec<User>, StoreError> {
+    client.query(sql!("users/find_many.sql"), &[&ids]).await?.iter().map(user).collect()
+}
+
+/// Finds shoppers by exact mail address, exact E.164 number, or the beginning of the name; newest first.
+pub async fn search(client: &impl GenericClient, text: &str, limit: i64) -> Result<Vec<User>, StoreError> {
+    let prefix = format!("{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+    client.query(sql!("users/search.sql"), &[&text, &prefix, &limit]).await?.iter().map(user).collect()
+}
+
+/// Blocks or unblocks a shopper's withdrawals; says whether the shopper exists.
+pub async fn set_frozen(client: &impl GenericClient, id: UserId, frozen: bool) -> Result<bool, StoreError> {
+    let statement = if frozen { sql!("users/freeze.sql") } else { sql!("users/unfreeze.sql") };
+    Ok(client.execute(statement, &[&id]).await? == 1)
+}
+
+fn user(row: &Row) -> Result<User, StoreError> {
+    let email = row.try_get::<_, Option<String>>(2)?.map(|text| text.parse()).transpose();
+    let mobile = row.try_get::<_, Option<String>>(3)?.map(|text| text.parse()).transpose();
+    Ok(User {
+        id: row.try_get(0)?,
+        name: row.try_get(1)?,
+        email: email.map_err(|error: domain::contact::InvalidContact| StoreError::WrongRow(error.to_string()))?,
+        mobile: mobile.map_err(|error: domain::contact::InvalidContact| StoreError::WrongRow(error.to_string()))?,
+        lang: if row.try_get::<_, &str>(4)? == Language::Hi.code() { Language::Hi } else { Language::En },
+        created_at: row.try_get(5)?,
+        frozen_at: row.try_get(6)?,
+    })
+}
