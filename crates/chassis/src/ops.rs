@@ -1,0 +1,110 @@
+//! The port for operators: `/healthz` (alive), `/readyz` (can work), `/metrics`.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::http::header;
+use actix_web::{App, HttpResponse, HttpServer, web};
+use anyhow::Context;
+use config::Reader;
+
+use crate::Life;
+
+/// Where operators look.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    address: SocketAddr,
+}
+
+const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 9090);
+
+impl Settings {
+    /// Reads `OPS_ADDR`.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Self {
+        Self { address: reader.default("OPS_ADDR", DEFAULT_ADDRESS, "where /healthz, /readyz and /metrics are served") }
+    }
+}
+
+/// Serves the ops port until the handle is stopped.
+#[expect(clippy::disallowed_methods, reason = "chassis is the room where HTTP is served")]
+pub(crate) fn serve(life: &Life, settings: &Settings) -> anyhow::Result<ServerHandle> {
+    let shared = web::Data::new(life.clone());
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(shared.clone())
+            .route("/healthz", web::get().to(async || HttpResponse::Ok().body("alive\n")))
+            .route("/readyz", web::get().to(readyz))
+            .route("/metrics", web::get().to(metrics))
+    })
+    .workers(1)
+    .disable_signals()
+    .shutdown_timeout(1)
+    .bind(settings.address)
+    .with_context(|| format!("the ops port {} (OPS_ADDR) cannot be bound", settings.address))?;
+    for address in server.addrs() {
+        tracing::info!(endpoint = "ops", %address, "listening");
+    }
+    let server = server.run();
+    let handle = server.handle();
+    life.tasks().spawn(server);
+    Ok(handle)
+}
+
+async fn readyz(life: web::Data<Life>) -> HttpResponse {
+    if life.shutdown().is_cancelled() {
+        return HttpResponse::ServiceUnavailable().body("stopping\n");
+    }
+    let results = life.readiness().await;
+    let mut text = String::new();
+    for (name, result) in &results {
+        match result {
+            Ok(()) => text.push_str(&format!("{name}: ok\n")),
+            Err(problem) => text.push_str(&format!("{name}: {problem}\n")),
+        }
+    }
+    if results.iter().all(|(_, result)| result.is_ok()) {
+        HttpResponse::Ok().body(format!("ready\n{text}"))
+    } else {
+        HttpResponse::ServiceUnavailable().body(format!("not ready\n{text}"))
+    }
+}
+
+async fn metrics() -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"))
+        .body(telemetry::metrics::text())
+}
+
+/// Asks `/readyz` of the service that runs beside us, as a container's health check does. No runtime, no client: the
+/// image has neither shell nor curl.
+pub(crate) fn healthcheck() -> ExitCode {
+    let mut reader = Reader::new(&config::Environment);
+    let mut address = Settings::read(&mut reader).address;
+    if address.ip().is_unspecified() {
+        address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    match ask(address) {
+        Ok(answer) if answer.starts_with("HTTP/1.1 200") => ExitCode::SUCCESS,
+        Ok(answer) => {
+            let _gone = writeln!(std::io::stderr(), "not ready: {}", answer.lines().last().unwrap_or("no answer"));
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            let _gone = writeln!(std::io::stderr(), "{address} (OPS_ADDR) did not answer: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn ask(address: SocketAddr) -> std::io::Result<String> {
+    let limit = Duration::from_secs(4);
+    let mut stream = TcpStream::connect_timeout(&address, limit)?;
+    stream.set_read_timeout(Some(limit))?;
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: ops\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
