@@ -1,0 +1,107 @@
+//! A Redis of one's own.
+
+use std::net::TcpListener;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::Process;
+
+/// A private `redis-server` on a free port. Its data goes when this value is dropped.
+pub struct Redis {
+    folder: tempfile::TempDir,
+    port: u16,
+    options: Vec<String>,
+    process: Option<Process>,
+}
+
+impl Redis {
+    /// A server that keeps nothing on disk.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::with_options(&["--save", "", "--appendonly", "no"])
+    }
+
+    /// A server with an append-only file, synced every second, so that it can be restarted.
+    #[must_use]
+    pub fn durable() -> Self {
+        Self::with_options(&["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"])
+    }
+
+    /// A server with options of one's own.
+    #[must_use]
+    pub fn with_options(options: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options: Vec<_> = options.iter().map(ToString::to_string).collect();
+        // Between finding a free port and binding it somebody else may take it.
+        for _ in 0..5 {
+            let port = free_port();
+            let mut redis = Self { folder: tempfile::tempdir_in(folder.path()).expect("a folder"), port, options: options.clone(), process: None };
+            if redis.launch() {
+                redis.folder = folder;
+                return redis;
+            }
+        }
+        panic!("no redis-server could be started (Debian: apt-get install redis-server)");
+    }
+
+    fn launch(&mut self) -> bool {
+        let mut command = Command::new("redis-server");
+        command
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--dir"])
+            .arg(self.folder.path())
+            .args(["--loglevel", "notice", "--logfile", ""])
+            .args(&self.options);
+        let mut process = Process::start("redis-server", &mut command);
+        let ready = process.wait_for_line("its start", Duration::from_secs(10), |line| {
+            if line.contains("eady to accept connections") {
+                Some(true)
+            } else if line.contains("Address already in use") || line.contains("Failed listening") {
+                Some(false)
+            } else {
+                None
+            }
+        });
+        self.process = Some(process);
+        ready
+    }
+
+    /// `redis://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Its port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its process id, while it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
+    }
+
+    /// Ends it politely (what is in the append-only file is kept).
+    pub fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.terminate(Duration::from_secs(10));
+        }
+    }
+
+    /// Ends it with SIGKILL.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it again on the same port and data.
+    pub fn start_again(&mut self) {
+        assert!(self.process.is_none(), "stop it first");
+        assert!(self.launch(), "the port {} was taken meanwhile", self.port);
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).expect("a free port").local_addr().expect("an address").port()
+}
