@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::web::ServiceConfig;
 use actix_web::{App, Error, HttpServer};
 use anyhow::Context;
@@ -31,7 +31,9 @@ impl Settings {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
             address: reader.default("HTTP_ADDR", DEFAULT_ADDRESS, "where HTTP is served"),
-            workers: reader.optional_parsed("HTTP_WORKERS", "how many threads serve HTTP; one per core by default").unwrap_or(cores),
+            workers: reader
+                .optional_parsed("HTTP_WORKERS", "how many threads serve HTTP; one per core by default")
+                .unwrap_or(cores),
         }
     }
 }
@@ -42,14 +44,15 @@ pub async fn serve<F>(life: &Life, settings: &Settings, routes: F) -> anyhow::Re
 where
     F: Fn(&mut ServiceConfig) + Send + Clone + 'static,
 {
-    let server = HttpServer::new(move || App::new().wrap(TracingLogger::<RequestSpan>::new()).configure(routes.clone()))
-        .workers(settings.workers)
-        .client_request_timeout(Duration::from_secs(5))
-        .client_disconnect_timeout(Duration::from_secs(1))
-        .shutdown_timeout(20)
-        .disable_signals()
-        .bind(settings.address)
-        .with_context(|| format!("the port {} (HTTP_ADDR) cannot be bound", settings.address))?;
+    let server =
+        HttpServer::new(move || App::new().wrap(TracingLogger::<RequestSpan>::new()).configure(routes.clone()))
+            .workers(settings.workers)
+            .client_request_timeout(Duration::from_secs(5))
+            .client_disconnect_timeout(Duration::from_secs(1))
+            .shutdown_timeout(20)
+            .disable_signals()
+            .bind(settings.address)
+            .with_context(|| format!("the port {} (HTTP_ADDR) cannot be bound", settings.address))?;
     for address in server.addrs() {
         tracing::info!(endpoint = "http", %address, "listening");
     }

@@ -114,7 +114,9 @@ where
     if serve {
         match &outcome {
             Ok(()) => tracing::info!(service = service.name, "stopped"),
-            Err(error) => tracing::error!(service = service.name, error.chain = format!("{error:#}"), "stopped by an error"),
+            Err(error) => {
+                tracing::error!(service = service.name, error.chain = format!("{error:#}"), "stopped by an error")
+            }
         }
     }
     signals.abort();

@@ -25,8 +25,7 @@ pub enum ClickClass {
 
 impl ClickClass {
     /// Every class.
-    pub const ALL: [Self; 6] =
-        [Self::Human, Self::Bot, Self::Prefetch, Self::Head, Self::Duplicate, Self::Limited];
+    pub const ALL: [Self; 6] = [Self::Human, Self::Bot, Self::Prefetch, Self::Head, Self::Duplicate, Self::Limited];
 
     /// The word in tables and metrics.
     #[must_use]

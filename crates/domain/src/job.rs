@@ -28,8 +28,7 @@ pub enum Queue {
 
 impl Queue {
     /// Every queue.
-    pub const ALL: [Self; 6] =
-        [Self::Clicks, Self::Email, Self::Sms, Self::Cashback, Self::Payments, Self::Receipts];
+    pub const ALL: [Self; 6] = [Self::Clicks, Self::Email, Self::Sms, Self::Cashback, Self::Payments, Self::Receipts];
 
     /// The name in keys, tables and metrics.
     #[must_use]
@@ -81,8 +80,7 @@ pub struct RetryPolicy {
 
 impl RetryPolicy {
     /// Three attempts, one second, ten minutes.
-    pub const DEFAULT: Self =
-        Self { max_attempts: 3, base: Duration::from_secs(1), cap: Duration::from_secs(600) };
+    pub const DEFAULT: Self = Self { max_attempts: 3, base: Duration::from_secs(1), cap: Duration::from_secs(600) };
 }
 
 /// A payload that can be put on a queue. The serde form is public API: other producers write it too.

@@ -38,8 +38,8 @@ impl FromStr for EventKey {
     type Err = InvalidEventKey;
 
     fn from_str(text: &str) -> Result<Self, InvalidEventKey> {
-        let fine = (1..=200).contains(&text.len())
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || ":._-".contains(c));
+        let fine =
+            (1..=200).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || ":._-".contains(c));
         if fine { Ok(Self(text.to_owned())) } else { Err(InvalidEventKey(text.chars().take(64).collect())) }
     }
 }

@@ -24,8 +24,20 @@ pub enum MoneyError {
 
 /// An amount in paise (1/100 rupee). It may be negative: a correction, or a wallet after a claw-back.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default,
-    Serialize, Deserialize, JsonSchema, ToSql, FromSql,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    ToSql,
+    FromSql,
 )]
 #[serde(transparent)]
 #[postgres(transparent)]
@@ -134,9 +146,7 @@ fn indian_grouping(number: u64) -> String {
 }
 
 /// A rate in hundredths of a percent, 0 to 10,000.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema, ToSql, FromSql,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema, ToSql, FromSql)]
 #[serde(transparent)]
 #[postgres(transparent)]
 pub struct BasisPoints(i32);

@@ -5,11 +5,13 @@
 //! in `offer_versions`.
 
 use chrono::{DateTime, Utc};
+use deadpool_postgres::GenericClient;
 use domain::ids::{MerchantId, OfferId, ProductId};
 use domain::money::{BasisPoints, Paise};
 use domain::network::Network;
-use tokio_postgres::{GenericClient, Row};
+use tokio_postgres::Row;
 
+use crate::statements::{execute, query, query_opt};
 use crate::{StoreError, sql};
 
 /// The channel on which changes of merchants and offers are announced.
@@ -123,37 +125,79 @@ pub struct LowStock {
 
 /// Adds a merchant. Its template is expected to have passed `domain::offer`'s linter.
 pub async fn insert_merchant(client: &impl GenericClient, merchant: &Merchant) -> Result<(), StoreError> {
-    let Merchant { id, name, network, campaign_id, tracking_template, allowed_hosts, landing_url, cashback, cashback_cap, active, .. } =
-        merchant;
-    client
-        .execute(
-            sql!("catalogue/insert_merchant.sql"),
-            &[id, name, &network.slug(), campaign_id, tracking_template, allowed_hosts, landing_url, cashback, cashback_cap, active],
-        )
-        .await?;
+    let Merchant {
+        id,
+        name,
+        network,
+        campaign_id,
+        tracking_template,
+        allowed_hosts,
+        landing_url,
+        cashback,
+        cashback_cap,
+        active,
+        ..
+    } = merchant;
+    execute(
+        client,
+        sql!("catalogue/insert_merchant.sql"),
+        &[
+            id,
+            name,
+            &network.slug(),
+            campaign_id,
+            tracking_template,
+            allowed_hosts,
+            landing_url,
+            cashback,
+            cashback_cap,
+            active,
+        ],
+    )
+    .await?;
     Ok(())
 }
 
 /// Changes a merchant whose version still is the one read; says whether it was.
 pub async fn update_merchant(client: &impl GenericClient, merchant: &Merchant) -> Result<bool, StoreError> {
     let Merchant {
-        id, name, network, campaign_id, tracking_template, allowed_hosts, landing_url, cashback, cashback_cap, active, version, ..
+        id,
+        name,
+        network,
+        campaign_id,
+        tracking_template,
+        allowed_hosts,
+        landing_url,
+        cashback,
+        cashback_cap,
+        active,
+        version,
+        ..
     } = merchant;
-    let rows = client
-        .execute(
-            sql!("catalogue/update_merchant.sql"),
-            &[
-                id, name, &network.slug(), campaign_id, tracking_template, allowed_hosts, landing_url, cashback, cashback_cap, active,
-                version,
-            ],
-        )
-        .await?;
+    let rows = execute(
+        client,
+        sql!("catalogue/update_merchant.sql"),
+        &[
+            id,
+            name,
+            &network.slug(),
+            campaign_id,
+            tracking_template,
+            allowed_hosts,
+            landing_url,
+            cashback,
+            cashback_cap,
+            active,
+            version,
+        ],
+    )
+    .await?;
     Ok(rows == 1)
 }
 
 /// Finds a merchant.
 pub async fn find_merchant(client: &impl GenericClient, id: MerchantId) -> Result<Option<Merchant>, StoreError> {
-    client.query_opt(sql!("catalogue/find_merchant.sql"), &[&id]).await?.as_ref().map(merchant).transpose()
+    query_opt(client, sql!("catalogue/find_merchant.sql"), &[&id]).await?.as_ref().map(merchant).transpose()
 }
 
 /// Finds the merchant of a network's programme.
@@ -167,37 +211,41 @@ pub async fn find_merchant_by_campaign(
 }
 
 /// Merchants in the order of their ids, after `after` (the nil id for the first page).
-pub async fn list_merchants(client: &impl GenericClient, after: MerchantId, limit: i64) -> Result<Vec<Merchant>, StoreError> {
-    client.query(sql!("catalogue/list_merchants.sql"), &[&after, &limit]).await?.iter().map(merchant).collect()
+pub async fn list_merchants(
+    client: &impl GenericClient,
+    after: MerchantId,
+    limit: i64,
+) -> Result<Vec<Merchant>, StoreError> {
+    query(client, sql!("catalogue/list_merchants.sql"), &[&after, &limit]).await?.iter().map(merchant).collect()
 }
 
 /// Adds an offer.
 pub async fn insert_offer(client: &impl GenericClient, offer: &Offer) -> Result<(), StoreError> {
     let Offer { id, merchant_id, title, target_url, cashback, cashback_cap, active, expires_at, .. } = offer;
-    client
-        .execute(
-            sql!("catalogue/insert_offer.sql"),
-            &[id, merchant_id, title, target_url, cashback, cashback_cap, active, expires_at],
-        )
-        .await?;
+    execute(
+        client,
+        sql!("catalogue/insert_offer.sql"),
+        &[id, merchant_id, title, target_url, cashback, cashback_cap, active, expires_at],
+    )
+    .await?;
     Ok(())
 }
 
 /// Changes an offer whose version still is the one read; says whether it was.
 pub async fn update_offer(client: &impl GenericClient, offer: &Offer) -> Result<bool, StoreError> {
     let Offer { id, merchant_id, title, target_url, cashback, cashback_cap, active, expires_at, version, .. } = offer;
-    let rows = client
-        .execute(
-            sql!("catalogue/update_offer.sql"),
-            &[id, merchant_id, title, target_url, cashback, cashback_cap, active, expires_at, version],
-        )
-        .await?;
+    let rows = execute(
+        client,
+        sql!("catalogue/update_offer.sql"),
+        &[id, merchant_id, title, target_url, cashback, cashback_cap, active, expires_at, version],
+    )
+    .await?;
     Ok(rows == 1)
 }
 
 /// Finds an offer.
 pub async fn find_offer(client: &impl GenericClient, id: OfferId) -> Result<Option<Offer>, StoreError> {
-    client.query_opt(sql!("catalogue/find_offer.sql"), &[&id]).await?.as_ref().map(offer).transpose()
+    query_opt(client, sql!("catalogue/find_offer.sql"), &[&id]).await?.as_ref().map(offer).transpose()
 }
 
 /// Offers in the order of their ids, after `after` (the nil id for the first page), of one merchant or of all.
@@ -207,50 +255,64 @@ pub async fn list_offers(
     merchant: Option<MerchantId>,
     limit: i64,
 ) -> Result<Vec<Offer>, StoreError> {
-    client.query(sql!("catalogue/list_offers.sql"), &[&after, &merchant, &limit]).await?.iter().map(offer).collect()
+    query(client, sql!("catalogue/list_offers.sql"), &[&after, &merchant, &limit]).await?.iter().map(offer).collect()
 }
 
 /// Offers changed at or after an instant: what a listener may have missed. Deleted ones are not among them.
-pub async fn offers_changed_since(client: &impl GenericClient, instant: DateTime<Utc>) -> Result<Vec<OfferId>, StoreError> {
-    let rows = client.query(sql!("catalogue/offers_changed_since.sql"), &[&instant]).await?;
+pub async fn offers_changed_since(
+    client: &impl GenericClient,
+    instant: DateTime<Utc>,
+) -> Result<Vec<OfferId>, StoreError> {
+    let rows = query(client, sql!("catalogue/offers_changed_since.sql"), &[&instant]).await?;
     Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
 }
 
 /// Merchants changed at or after an instant.
-pub async fn merchants_changed_since(client: &impl GenericClient, instant: DateTime<Utc>) -> Result<Vec<MerchantId>, StoreError> {
-    let rows = client.query(sql!("catalogue/merchants_changed_since.sql"), &[&instant]).await?;
+pub async fn merchants_changed_since(
+    client: &impl GenericClient,
+    instant: DateTime<Utc>,
+) -> Result<Vec<MerchantId>, StoreError> {
+    let rows = query(client, sql!("catalogue/merchants_changed_since.sql"), &[&instant]).await?;
     Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
 }
 
 /// Adds a product.
 pub async fn insert_product(client: &impl GenericClient, product: &Product) -> Result<(), StoreError> {
     let Product { id, merchant_id, title, kind, face_value, price, active } = product;
-    client
-        .execute(sql!("catalogue/insert_product.sql"), &[id, merchant_id, title, &kind.word(), face_value, price, active])
-        .await?;
+    execute(
+        client,
+        sql!("catalogue/insert_product.sql"),
+        &[id, merchant_id, title, &kind.word(), face_value, price, active],
+    )
+    .await?;
     Ok(())
 }
 
 /// Finds several products, in no certain order; unknown ids are left out.
 pub async fn find_products(client: &impl GenericClient, ids: &[ProductId]) -> Result<Vec<Product>, StoreError> {
-    client.query(sql!("catalogue/find_products.sql"), &[&ids]).await?.iter().map(product).collect()
+    query(client, sql!("catalogue/find_products.sql"), &[&ids]).await?.iter().map(product).collect()
 }
 
 /// Sets how many of a product are there, and when to tell that they run out.
-pub async fn set_stock(client: &impl GenericClient, id: ProductId, stock: i32, low_stock_at: i32) -> Result<(), StoreError> {
-    client.execute(sql!("catalogue/set_stock.sql"), &[&id, &stock, &low_stock_at]).await?;
+pub async fn set_stock(
+    client: &impl GenericClient,
+    id: ProductId,
+    stock: i32,
+    low_stock_at: i32,
+) -> Result<(), StoreError> {
+    execute(client, sql!("catalogue/set_stock.sql"), &[&id, &stock, &low_stock_at]).await?;
     Ok(())
 }
 
 /// Takes from (negative) or puts back to (positive) the stock; `false` and no change when there are not enough, or the
 /// product has no stock at all.
 pub async fn change_stock(client: &impl GenericClient, id: ProductId, change: i32) -> Result<bool, StoreError> {
-    Ok(client.execute(sql!("catalogue/change_stock.sql"), &[&id, &change]).await? == 1)
+    Ok(execute(client, sql!("catalogue/change_stock.sql"), &[&id, &change]).await? == 1)
 }
 
 /// Active products at or below their mark, the scarcest first.
 pub async fn low_stock(client: &impl GenericClient) -> Result<Vec<LowStock>, StoreError> {
-    let rows = client.query(sql!("catalogue/low_stock.sql"), &[]).await?;
+    let rows = query(client, sql!("catalogue/low_stock.sql"), &[]).await?;
     rows.iter()
         .map(|row| {
             Ok(LowStock {
@@ -304,7 +366,9 @@ fn product(row: &Row) -> Result<Product, StoreError> {
     let kind = match row.try_get::<_, &str>(3)? {
         "voucher" => ProductKind::Voucher,
         "physical" => ProductKind::Physical,
-        other => return Err(StoreError::WrongRow(format!("{other:?} is not a kind of product"))),
+        other => {
+            return Err(StoreError::WrongRow(format!("{other:?} is not a kind of product")));
+        }
     };
     Ok(Product {
         id: row.try_get(0)?,

@@ -11,5 +11,6 @@ pub mod statements;
 mod tls;
 pub mod users;
 
-pub use pool::{Client, Listener, Pool, Settings, StoreError};
-pub use tokio_postgres::{GenericClient, Row};
+pub use deadpool_postgres::GenericClient;
+pub use pool::{Client, Listener, Notification, Pool, Settings, StoreError};
+pub use tokio_postgres::Row;

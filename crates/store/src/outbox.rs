@@ -1,11 +1,12 @@
 //! Jobs promised by a commit: written in the same transaction as the effect they tell of, pushed to Redis after it.
 
 use chrono::{DateTime, Utc};
+use deadpool_postgres::GenericClient;
 use domain::ids::OutboxId;
 use domain::job::Job;
 use serde_json::value::RawValue;
-use tokio_postgres::GenericClient;
 
+use crate::statements::{execute, query, query_one};
 use crate::{StoreError, sql};
 
 /// Which list a job goes to.
@@ -67,18 +68,18 @@ async fn insert<J: Job>(
     let payload = serde_json::to_value(job)?;
     let urgent = lane == Lane::Urgent;
     let traceparent: Option<String> = None;
-    let rows = client
-        .execute(
-            sql!("outbox/insert.sql"),
-            &[&id, &J::QUEUE.name(), &urgent, &J::KIND, &payload, &not_before, &dedupe_key, &traceparent],
-        )
-        .await?;
+    let rows = execute(
+        client,
+        sql!("outbox/insert.sql"),
+        &[&id, &J::QUEUE.name(), &urgent, &J::KIND, &payload, &not_before, &dedupe_key, &traceparent],
+    )
+    .await?;
     Ok(rows == 1)
 }
 
 /// Locks up to `limit` waiting rows for this transaction; rows that another relay holds are passed over.
 pub async fn claim(client: &impl GenericClient, limit: i64) -> Result<Vec<Waiting>, StoreError> {
-    let rows = client.query(sql!("outbox/claim.sql"), &[&limit]).await?;
+    let rows = query(client, sql!("outbox/claim.sql"), &[&limit]).await?;
     rows.iter()
         .map(|row| {
             Ok(Waiting {
@@ -97,17 +98,17 @@ pub async fn claim(client: &impl GenericClient, limit: i64) -> Result<Vec<Waitin
 
 /// Marks rows as pushed.
 pub async fn mark_relayed(client: &impl GenericClient, ids: &[OutboxId]) -> Result<(), StoreError> {
-    client.execute(sql!("outbox/mark_relayed.sql"), &[&ids]).await?;
+    execute(client, sql!("outbox/mark_relayed.sql"), &[&ids]).await?;
     Ok(())
 }
 
 /// Deletes rows that were pushed more than `days` ago; returns how many.
 pub async fn delete_relayed(client: &impl GenericClient, days: i32) -> Result<u64, StoreError> {
-    Ok(client.execute(sql!("outbox/delete_relayed.sql"), &[&days]).await?)
+    Ok(execute(client, sql!("outbox/delete_relayed.sql"), &[&days]).await?)
 }
 
 /// How many rows wait, and since when the oldest does.
 pub async fn lag(client: &impl GenericClient) -> Result<(i64, Option<DateTime<Utc>>), StoreError> {
-    let row = client.query_one(sql!("outbox/lag.sql"), &[]).await?;
+    let row = query_one(client, sql!("outbox/lag.sql"), &[]).await?;
     Ok((row.try_get(0)?, row.try_get(1)?))
 }

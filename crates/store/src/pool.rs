@@ -4,7 +4,7 @@ mod listener;
 
 use std::time::Duration;
 
-pub use listener::Listener;
+pub use listener::{Listener, Notification};
 
 use config::{ExposeSecret, Reader, SecretString};
 use deadpool_postgres::{Manager, ManagerConfig, RecyclingMethod, Runtime};
@@ -27,7 +27,11 @@ impl Settings {
     pub fn read(reader: &mut Reader<'_>) -> Self {
         let settings = Self {
             url: reader.secret("DATABASE_URL", "Postgres, as postgres://user:password@host:5432/database"),
-            max_connections: reader.default("DATABASE_MAX_CONNECTIONS", 16, "the most connections of one process to Postgres"),
+            max_connections: reader.default(
+                "DATABASE_MAX_CONNECTIONS",
+                16,
+                "the most connections of one process to Postgres",
+            ),
         };
         let url = settings.url.expose_secret();
         // The driver's own message may repeat the URL with its password, so it is not shown.
@@ -71,7 +75,10 @@ impl StoreError {
         match self {
             Self::Connect(_) => true,
             Self::Statement(error) => match error.code() {
-                None => error.is_closed() || std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>()),
+                None => {
+                    error.is_closed()
+                        || std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
+                }
                 Some(code) => {
                     matches!(*code, SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED)
                         || ["08", "53", "57"].iter().any(|class| code.code().starts_with(class))
@@ -139,7 +146,7 @@ impl Pool {
 }
 
 fn parse(url: &SecretString) -> Result<tokio_postgres::Config, StoreError> {
-    url.expose_secret()
-        .parse()
-        .map_err(|_names_the_password: tokio_postgres::Error| StoreError::Setup("DATABASE_URL is not a Postgres URL".to_owned()))
+    url.expose_secret().parse().map_err(|_names_the_password: tokio_postgres::Error| {
+        StoreError::Setup("DATABASE_URL is not a Postgres URL".to_owned())
+    })
 }

@@ -1,4 +1,10 @@
-//! Every SQL statement of the system, by its file name.
+//! Every SQL statement of the system, by its file name, prepared once per connection.
+
+use deadpool_postgres::GenericClient;
+use postgres_types::ToSql;
+use tokio_postgres::Row;
+
+use crate::StoreError;
 
 /// The text of `sql/<path>`. The tests prepare every such file against the migrated schema.
 #[macro_export]
@@ -6,4 +12,31 @@ macro_rules! sql {
     ($path:literal) => {
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/", $path))
     };
+}
+
+/// Parameters of a statement.
+pub type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// Runs a statement for its rows.
+pub async fn query(client: &impl GenericClient, text: &str, params: Params<'_>) -> Result<Vec<Row>, StoreError> {
+    let statement = client.prepare_cached(text).await?;
+    Ok(client.query(&statement, params).await?)
+}
+
+/// Runs a statement that gives one row.
+pub async fn query_one(client: &impl GenericClient, text: &str, params: Params<'_>) -> Result<Row, StoreError> {
+    let statement = client.prepare_cached(text).await?;
+    Ok(client.query_one(&statement, params).await?)
+}
+
+/// Runs a statement that gives one row or none.
+pub async fn query_opt(client: &impl GenericClient, text: &str, params: Params<'_>) -> Result<Option<Row>, StoreError> {
+    let statement = client.prepare_cached(text).await?;
+    Ok(client.query_opt(&statement, params).await?)
+}
+
+/// Runs a statement for its effect; gives the number of rows.
+pub async fn execute(client: &impl GenericClient, text: &str, params: Params<'_>) -> Result<u64, StoreError> {
+    let statement = client.prepare_cached(text).await?;
+    Ok(client.execute(&statement, params).await?)
 }

@@ -1,11 +1,13 @@
 //! Shoppers.
 
 use chrono::{DateTime, Utc};
+use deadpool_postgres::GenericClient;
 use domain::contact::{EmailAddress, Mobile};
 use domain::ids::UserId;
 use domain::jobs::Language;
-use tokio_postgres::{GenericClient, Row};
+use tokio_postgres::Row;
 
+use crate::statements::{execute, query, query_opt};
 use crate::{StoreError, sql};
 
 /// A shopper.
@@ -38,24 +40,24 @@ pub async fn insert(
 ) -> Result<(), StoreError> {
     let email = email.map(EmailAddress::as_str);
     let mobile = mobile.map(|mobile| mobile.e164());
-    client.execute(sql!("users/insert.sql"), &[&id, &name, &email, &mobile, &lang.code()]).await?;
+    execute(client, sql!("users/insert.sql"), &[&id, &name, &email, &mobile, &lang.code()]).await?;
     Ok(())
 }
 
 /// Finds a shopper.
 pub async fn find(client: &impl GenericClient, id: UserId) -> Result<Option<User>, StoreError> {
-    client.query_opt(sql!("users/find.sql"), &[&id]).await?.as_ref().map(user).transpose()
+    query_opt(client, sql!("users/find.sql"), &[&id]).await?.as_ref().map(user).transpose()
 }
 
 /// Finds several shoppers, in no certain order; unknown ids are left out.
 pub async fn find_many(client: &impl GenericClient, ids: &[UserId]) -> Result<Vec<User>, StoreError> {
-    client.query(sql!("users/find_many.sql"), &[&ids]).await?.iter().map(user).collect()
+    query(client, sql!("users/find_many.sql"), &[&ids]).await?.iter().map(user).collect()
 }
 
 /// Finds shoppers by exact mail address, exact E.164 number, or the beginning of the name; newest first.
 pub async fn search(client: &impl GenericClient, text: &str, limit: i64) -> Result<Vec<User>, StoreError> {
     let prefix = format!("{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
-    client.query(sql!("users/search.sql"), &[&text, &prefix, &limit]).await?.iter().map(user).collect()
+    query(client, sql!("users/search.sql"), &[&text, &prefix, &limit]).await?.iter().map(user).collect()
 }
 
 /// Blocks or unblocks a shopper's withdrawals; says whether the shopper exists.

@@ -26,7 +26,11 @@ async fn every_statement_file_fits_the_schema() {
     let mut wrong = Vec::new();
     for file in files {
         if let Err(error) = client.prepare(&std::fs::read_to_string(&file).unwrap()).await {
-            wrong.push(format!("{}: {}", file.display(), error.as_db_error().map_or(error.to_string(), ToString::to_string)));
+            wrong.push(format!(
+                "{}: {}",
+                file.display(),
+                error.as_db_error().map_or(error.to_string(), ToString::to_string)
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -47,7 +51,7 @@ async fn a_promised_job_is_handed_out_once_and_only_after_its_commit() {
     let transaction = writer.transaction().await.unwrap();
     assert!(outbox::push_once(&transaction, &job, Lane::Urgent, "one").await.unwrap());
     assert!(!outbox::push_once(&transaction, &job, Lane::Urgent, "one").await.unwrap());
-    assert!(outbox::claim(&*reader, 10).await.unwrap().is_empty(), "not before the commit");
+    assert!(outbox::claim(&reader, 10).await.unwrap().is_empty(), "not before the commit");
     transaction.commit().await.unwrap();
 
     let first = reader.transaction().await.unwrap();
@@ -59,7 +63,7 @@ async fn a_promised_job_is_handed_out_once_and_only_after_its_commit() {
     outbox::mark_relayed(&first, &[claimed[0].id]).await.unwrap();
     first.commit().await.unwrap();
     second.commit().await.unwrap();
-    assert_eq!(outbox::lag(&*reader).await.unwrap().0, 0);
+    assert_eq!(outbox::lag(&reader).await.unwrap().0, 0);
 }
 
 #[tokio::test]
@@ -68,7 +72,7 @@ async fn a_listener_hears_of_new_promises() {
     let pool = database.pool();
     let mut listener = pool.listen(&["outbox"]).await.unwrap();
     let job = StartPayout { withdrawal_id: WithdrawalId::generate() };
-    outbox::push(&**pool.get().await.unwrap(), &job, Lane::Normal).await.unwrap();
+    outbox::push(&pool.get().await.unwrap(), &job, Lane::Normal).await.unwrap();
     let heard = tokio::time::timeout(std::time::Duration::from_secs(5), listener.next()).await;
-    assert_eq!(heard.unwrap().as_deref(), Some("outbox"));
+    assert_eq!(heard.unwrap().unwrap().channel, "outbox");
 }

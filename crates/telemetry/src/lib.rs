@@ -21,8 +21,13 @@ impl Settings {
     pub fn read(reader: &mut Reader<'_>) -> Self {
         let settings = Self {
             log_filter: reader.default("RUST_LOG", "info".to_owned(), "which logs are written, e.g. info,queue=debug"),
-            log_format: reader.default("LOG_FORMAT", logs::Format::Auto, "json, pretty, or auto (pretty on a terminal)"),
-            otlp_endpoint: reader.optional("OTEL_EXPORTER_OTLP_ENDPOINT", "where traces go (OTLP over HTTP); none are made without it"),
+            log_format: reader.default(
+                "LOG_FORMAT",
+                logs::Format::Auto,
+                "json, pretty, or auto (pretty on a terminal)",
+            ),
+            otlp_endpoint: reader
+                .optional("OTEL_EXPORTER_OTLP_ENDPOINT", "where traces go (OTLP over HTTP); none are made without it"),
             trace_ratio: reader.default("OTEL_TRACES_SAMPLER_ARG", 0.1, "the share of new traces that is kept, 0 to 1"),
         };
         if let Err(error) = logs::filter(&settings.log_filter) {

@@ -2,8 +2,8 @@
 
 use std::sync::OnceLock;
 
-use opentelemetry::global;
 pub use opentelemetry::KeyValue;
+use opentelemetry::global;
 pub use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, UpDownCounter};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkError;
@@ -14,9 +14,7 @@ static REGISTRY: OnceLock<Registry> = OnceLock::new();
 
 pub(crate) fn install(service: &'static str) -> Result<(), OTelSdkError> {
     let registry = Registry::new();
-    let exporter = opentelemetry_prometheus::exporter()
-        .with_registry(registry.clone())
-        .build()?;
+    let exporter = opentelemetry_prometheus::exporter().with_registry(registry.clone()).build()?;
     global::set_meter_provider(
         SdkMeterProvider::builder()
             .with_reader(exporter)

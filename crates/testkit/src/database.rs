@@ -29,11 +29,7 @@ impl Database {
 
     async fn create(options: &str) -> Self {
         let server = server();
-        let name = format!(
-            "t_{}_{}",
-            JobId::generate().as_uuid().simple(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
+        let name = format!("t_{}_{}", JobId::generate().as_uuid().simple(), COUNT.fetch_add(1, Ordering::Relaxed));
         let admin = connect(&server, "postgres").await;
         admin.batch_execute(&format!("CREATE DATABASE {name} {options}")).await.expect("a database can be made");
         Self { server, name }
@@ -64,7 +60,8 @@ impl Drop for Database {
         let _ended = std::thread::spawn(move || {
             tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
                 let admin = connect(&server, "postgres").await;
-                let _left_to_the_server = admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
+                let _left_to_the_server =
+                    admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
             });
         })
         .join();
@@ -74,8 +71,9 @@ impl Drop for Database {
 fn server() -> String {
     // Tests read the environment themselves: settings are what is under test.
     #[expect(clippy::disallowed_methods, reason = "told by tests/setup/postgres.sh")]
-    std::env::var("TEST_DATABASE_SERVER")
-        .expect("TEST_DATABASE_SERVER is not set: run tests by `make test` or `cargo nextest run`, which start Postgres")
+    std::env::var("TEST_DATABASE_SERVER").expect(
+        "TEST_DATABASE_SERVER is not set: run tests by `make test` or `cargo nextest run`, which start Postgres",
+    )
 }
 
 fn pool(url: &str) -> Pool {

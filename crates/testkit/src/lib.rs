@@ -3,8 +3,13 @@
 //!
 //! Everything here may panic: it is for tests.
 #![expect(
-    clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc, clippy::print_stdout,
-    clippy::indexing_slicing, clippy::as_conversions,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
     reason = "a test that cannot be set up must fail, loudly"
 )]
 

@@ -43,7 +43,9 @@ impl Process {
             let ended = self.child.try_wait().ok().flatten();
             assert!(
                 !left.is_zero() && ended.is_none(),
-                "{}: no line with {what} (ended: {ended:?}); it said:\n{}", self.name, lines.join("\n")
+                "{}: no line with {what} (ended: {ended:?}); it said:\n{}",
+                self.name,
+                lines.join("\n")
             );
             lines = output.1.wait_timeout(lines, left.min(Duration::from_millis(100))).unwrap().0;
         }
@@ -85,7 +87,12 @@ impl Process {
             if let Some(status) = self.ended() {
                 return status;
             }
-            assert!(begin.elapsed() < limit, "{} still runs after {limit:?}; it said:\n{}", self.name, self.lines().join("\n"));
+            assert!(
+                begin.elapsed() < limit,
+                "{} still runs after {limit:?}; it said:\n{}",
+                self.name,
+                self.lines().join("\n")
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }

@@ -35,7 +35,12 @@ impl Redis {
         // Between finding a free port and binding it somebody else may take it.
         for _ in 0..5 {
             let port = free_port();
-            let mut redis = Self { folder: tempfile::tempdir_in(folder.path()).expect("a folder"), port, options: options.clone(), process: None };
+            let mut redis = Self {
+                folder: tempfile::tempdir_in(folder.path()).expect("a folder"),
+                port,
+                options: options.clone(),
+                process: None,
+            };
             if redis.launch() {
                 redis.folder = folder;
                 return redis;

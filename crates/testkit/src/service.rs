@@ -29,7 +29,8 @@ impl Service {
         let limit = Duration::from_secs(20);
         let ops = process.wait_for_line("the ops address", limit, |line| listening(line, "ops"));
         let serves_http = matches!(name, "redirector" | "webhooks" | "admin");
-        let http = serves_http.then(|| process.wait_for_line("the HTTP address", limit, |line| listening(line, "http")));
+        let http =
+            serves_http.then(|| process.wait_for_line("the HTTP address", limit, |line| listening(line, "http")));
         Self { process, http, ops }
     }
 
