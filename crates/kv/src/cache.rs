@@ -1,0 +1,22 @@
+//! Values kept for a while.
+
+use std::time::Duration;
+
+use redis::AsyncCommands;
+
+use crate::{Kv, KvError, redis, tried};
+
+/// The value under `key`.
+pub async fn get(kv: &Kv, key: &str) -> Result<Option<String>, KvError> {
+    kv.commands().get(key).await.map_err(tried("reading a cached value"))
+}
+
+/// Keeps `value` for `ttl`.
+pub async fn set(kv: &Kv, key: &str, value: &str, ttl: Duration) -> Result<(), KvError> {
+    kv.commands().set_ex(key, value, ttl.as_secs().max(1)).await.map_err(tried("caching a value"))
+}
+
+/// Forgets `key`.
+pub async fn forget(kv: &Kv, key: &str) -> Result<(), KvError> {
+    kv.commands().del(key).await.map_err(tried("forgetting a cached value"))
+}

@@ -1,0 +1,71 @@
+//! Every key of the system. What begins with `{queue:<name>}` hashes, in Redis Cluster, to the slot of `queue:<name>`
+//! itself, so one script may touch both.
+
+use std::fmt::Display;
+use std::net::IpAddr;
+
+use domain::ids::{MerchantId, OfferId, WorkerId};
+use domain::job::Queue;
+
+/// Waiting jobs: producers `RPUSH`, workers take from the head.
+#[must_use]
+pub fn ready(queue: Queue) -> String {
+    format!("queue:{queue}")
+}
+
+/// The fast lane.
+#[must_use]
+pub fn urgent(queue: Queue) -> String {
+    format!("queue:{queue}:urgent")
+}
+
+/// Anything else of a queue.
+#[must_use]
+pub fn of_queue(queue: Queue, part: impl Display) -> String {
+    format!("{{queue:{queue}}}:{part}")
+}
+
+/// A worker's sign of life, for people: JSON with a TTL of five seconds.
+#[must_use]
+pub fn heartbeat(worker: WorkerId) -> String {
+    format!("worker:heartbeat:{worker}")
+}
+
+/// The pattern that finds all signs of life, for `SCAN`.
+pub const HEARTBEATS: &str = "worker:heartbeat:*";
+
+/// A resolved offer.
+#[must_use]
+pub fn redirect_url(offer: OfferId) -> String {
+    format!("redirect:url:{offer}")
+}
+
+/// A merchant's tracking template.
+#[must_use]
+pub fn redirect_merchant(merchant: MerchantId) -> String {
+    format!("redirect:merchant:{merchant}")
+}
+
+/// The redirector's counter for a client; IPv6 clients are counted by their /64, since that is what one subscriber gets.
+#[must_use]
+pub fn redirect_limit(client: IpAddr) -> String {
+    match client {
+        IpAddr::V4(address) => format!("ratelimit:redirect:{address}"),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("ratelimit:redirect:{a:x}:{b:x}:{c:x}:{d:x}::")
+        }
+    }
+}
+
+/// Marks a webhook as seen.
+#[must_use]
+pub fn webhook_once(source: &str, event_id: &str) -> String {
+    format!("webhook:once:{source}:{event_id}")
+}
+
+/// A network's access token, shared by replicas.
+#[must_use]
+pub fn network_token(network: &str) -> String {
+    format!("network:token:{network}")
+}
