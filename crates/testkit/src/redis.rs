@@ -30,19 +30,12 @@ impl Redis {
     /// A server with options of one's own.
     #[must_use]
     pub fn with_options(options: &[&str]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
         let options: Vec<_> = options.iter().map(ToString::to_string).collect();
         // Between finding a free port and binding it somebody else may take it.
         for _ in 0..5 {
-            let port = free_port();
-            let mut redis = Self {
-                folder: tempfile::tempdir_in(folder.path()).expect("a folder"),
-                port,
-                options: options.clone(),
-                process: None,
-            };
+            let folder = tempfile::tempdir().expect("a folder");
+            let mut redis = Self { folder, port: free_port(), options: options.clone(), process: None };
             if redis.launch() {
-                redis.folder = folder;
                 return redis;
             }
         }
