@@ -1,0 +1,37 @@
+# One verb a line; `make help` lists them. Always the whole workspace: a build of one member selects other features and
+# compiles its dependencies anew.
+
+# What tests may do and production code may not.
+IN_TESTS = $(addprefix -A clippy::,unwrap_used expect_used panic indexing_slicing as_conversions print_stdout \
+	print_stderr disallowed_methods missing_panics_doc too_many_lines)
+
+.PHONY: help demo test build lint fmt doc generate bench clean setup
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup:
+	@bash tests/setup/prerequisites.sh
+
+test: setup ## Every test, on private servers that are started for the run
+	cargo build --workspace --bins
+	cargo nextest run --workspace --no-tests=fail
+
+build: ## All binaries, for development
+	cargo build --workspace --bins
+
+lint: ## Format, lints and documentation, with warnings denied
+	cargo fmt --all --check
+	cargo clippy --workspace --lib --bins -- -D warnings
+	cargo clippy --workspace --all-targets -- -D warnings $(IN_TESTS)
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+
+fmt: ## Format everything
+	cargo fmt --all
+
+doc: ## The documentation of all crates, in a browser
+	cargo doc --workspace --no-deps --open
+
+clean: ## Remove what was built and what the demo left
+	cargo clean
+	rm -rf .local
