@@ -58,13 +58,11 @@ async fn readyz(life: web::Data<Life>) -> HttpResponse {
         return HttpResponse::ServiceUnavailable().body("stopping\n");
     }
     let results = life.readiness().await;
-    let mut text = String::new();
-    for (name, result) in &results {
-        match result {
-            Ok(()) => text.push_str(&format!("{name}: ok\n")),
-            Err(problem) => text.push_str(&format!("{name}: {problem}\n")),
-        }
-    }
+    let line = |(name, result): &(&str, Result<(), String>)| match result {
+        Ok(()) => format!("{name}: ok\n"),
+        Err(problem) => format!("{name}: {problem}\n"),
+    };
+    let text: String = results.iter().map(line).collect();
     if results.iter().all(|(_, result)| result.is_ok()) {
         HttpResponse::Ok().body(format!("ready\n{text}"))
     } else {

@@ -115,7 +115,7 @@ where
         match &outcome {
             Ok(()) => tracing::info!(service = service.name, "stopped"),
             Err(error) => {
-                tracing::error!(service = service.name, error.chain = format!("{error:#}"), "stopped by an error")
+                tracing::error!(service = service.name, error.chain = format!("{error:#}"), "stopped by an error");
             }
         }
     }

@@ -17,7 +17,7 @@ pub enum InvalidContact {
     Mobile(&'static str),
 }
 
-/// A mail address that SendGrid and the SMTP world take: one `@`, a dotted host, at most 254 bytes, no control
+/// A mail address that `SendGrid` and the SMTP world take: one `@`, a dotted host, at most 254 bytes, no control
 /// characters. The host is kept in lower case. `Debug` shows a masked form.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]

@@ -32,7 +32,7 @@ macro_rules! typed_ids {
         pub struct $name(Uuid);
 
         impl $name {
-            /// A fresh id: UUIDv7, so ids sort by the time they were made.
+            /// A fresh id: a UUID of version 7, so ids sort by the time they were made.
             #[must_use]
             #[expect(clippy::disallowed_methods, reason = "this is the room where ids are made")]
             pub fn generate() -> Self {
@@ -136,7 +136,7 @@ impl ClickId {
         self.0.simple().to_string()
     }
 
-    /// Milliseconds since the Unix epoch at which the click was made, read from the UUIDv7 itself.
+    /// Milliseconds since the Unix epoch at which the click was made, read from the `UUIDv7` itself.
     /// `None` when the id is not version 7.
     #[must_use]
     pub fn unix_millis(&self) -> Option<u64> {

@@ -80,7 +80,7 @@ pub struct RetryPolicy {
 
 impl RetryPolicy {
     /// Three attempts, one second, ten minutes.
-    pub const DEFAULT: Self = Self { max_attempts: 3, base: Duration::from_secs(1), cap: Duration::from_secs(600) };
+    pub const DEFAULT: Self = Self { max_attempts: 3, base: Duration::from_secs(1), cap: Duration::from_mins(10) };
 }
 
 /// A payload that can be put on a queue. The serde form is public API: other producers write it too.

@@ -221,10 +221,10 @@ mod tests {
         assert_eq!(written(0), "₹0.00");
         assert_eq!(written(5), "₹0.05");
         assert_eq!(written(99_900), "₹999.00");
-        assert_eq!(written(1_234_50), "₹1,234.50");
-        assert_eq!(written(1_23_456_50), "₹1,23,456.50");
-        assert_eq!(written(12_34_56_789_00), "₹12,34,56,789.00");
-        assert_eq!(written(-1_00_000_00), "-₹1,00,000.00");
+        assert_eq!(written(123_450), "₹1,234.50");
+        assert_eq!(written(12_345_650), "₹1,23,456.50");
+        assert_eq!(written(12_345_678_900), "₹12,34,56,789.00");
+        assert_eq!(written(-10_000_000), "-₹1,00,000.00");
     }
 
     #[test]

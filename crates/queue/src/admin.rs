@@ -31,16 +31,17 @@ pub struct QueueStats {
     pub paused: bool,
     /// Since when the job at the head waits, in seconds, if its producer wrote a time.
     pub oldest_age_s: Option<i64>,
-    /// Counters since the beginning: done, retried, deferred, dead, expired, handed_on, refused, replayed.
+    /// Counters since the beginning: done, retried, deferred, dead, expired, `handed_on`, refused, replayed.
     pub counts: std::collections::BTreeMap<String, u64>,
 }
+
+/// What the pipeline of [`stats`] answers, in its order.
+type Answer = (u64, u64, u64, u64, u64, bool, std::collections::BTreeMap<String, u64>, Option<Vec<u8>>, Vec<String>);
 
 /// How `queue` stands.
 pub async fn stats(kv: &Kv, queue: Queue) -> Result<QueueStats, KvError> {
     let part = |part: &str| keys::of_queue(queue, part);
     let mut redis = kv.commands();
-    type Answer =
-        (u64, u64, u64, u64, u64, bool, std::collections::BTreeMap<String, u64>, Option<Vec<u8>>, Vec<String>);
     let (waiting, urgent, delayed, suspects, dead, paused, counts, head, leases): Answer = redis::pipe()
         .llen(keys::ready(queue))
         .llen(keys::urgent(queue))

@@ -55,6 +55,8 @@ pub(crate) struct Finished {
 
 type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 type Decoded = Result<Running, serde_json::Error>;
+type Start = dyn Fn(&str, JobContext) -> Decoded + Send + Sync;
+type RunningBatch<'a> = Pin<Box<dyn Future<Output = Vec<Result<Outcome, serde_json::Error>>> + Send + 'a>>;
 
 /// What the worker knows of a kind.
 pub(crate) struct Kind {
@@ -67,26 +69,20 @@ pub(crate) struct Kind {
 
 /// One at a time, or in batches.
 pub(crate) enum Run {
-    One(Box<dyn Fn(&str, JobContext) -> Decoded + Send + Sync>),
+    One(Box<Start>),
     Many(BatchPolicy, Arc<dyn ErasedBatch>),
 }
 
 /// A batch handler with its payload type forgotten.
 pub(crate) trait ErasedBatch: Send + Sync {
     /// Runs what decodes; `Err` stands at the places of what does not.
-    fn run<'a>(
-        &'a self,
-        jobs: Vec<(&'a str, JobContext)>,
-    ) -> Pin<Box<dyn Future<Output = Vec<Result<Outcome, serde_json::Error>>> + Send + 'a>>;
+    fn run<'a>(&'a self, jobs: Vec<(&'a str, JobContext)>) -> RunningBatch<'a>;
 }
 
 struct Batch<J, H>(H, std::marker::PhantomData<fn() -> J>);
 
 impl<J: Job, H: BatchHandler<J>> ErasedBatch for Batch<J, H> {
-    fn run<'a>(
-        &'a self,
-        jobs: Vec<(&'a str, JobContext)>,
-    ) -> Pin<Box<dyn Future<Output = Vec<Result<Outcome, serde_json::Error>>> + Send + 'a>> {
+    fn run<'a>(&'a self, jobs: Vec<(&'a str, JobContext)>) -> RunningBatch<'a> {
         let mut decoded = Vec::with_capacity(jobs.len());
         let places: Vec<Result<(), serde_json::Error>> = jobs
             .into_iter()
@@ -137,12 +133,12 @@ fn admit<'k>(
 ) -> Result<&'k Kind, Finished> {
     let Some(kind) = kinds.get(envelope.kind.as_ref()) else {
         let reason = format!("no handler for kind {:?} here", envelope.kind.chars().take(64).collect::<String>());
-        return Err(bury("unknown", claimed, Some(envelope), "unknown-kind", reason, now));
+        return Err(bury("unknown", claimed, Some(envelope), "unknown-kind", &reason, now));
     };
     let version = envelope.v.unwrap_or(1);
     if version > kind.version {
         let reason = format!("version {version} of {} is newer than version {} known here", kind.name, kind.version);
-        return Err(bury(kind.name, claimed, Some(envelope), "unknown-version", reason, now));
+        return Err(bury(kind.name, claimed, Some(envelope), "unknown-version", &reason, now));
     }
     if envelope.not_after.is_some_and(|limit| limit < now) {
         let note = serde_json::json!({"id": envelope.id, "kind": kind.name, "not_after": envelope.not_after, "expired_at": now});
@@ -171,27 +167,20 @@ fn context(kind: &Kind, envelope: &Envelope<'_>) -> JobContext {
 pub(crate) async fn run_one(kinds: Arc<Kinds>, claimed: Claimed) -> Finished {
     let envelope = match Envelope::parse(&claimed.body) {
         Ok(envelope) => envelope,
-        Err(error) => return bury("unknown", &claimed, None, "unreadable", error.to_string(), SystemClock.now()),
+        Err(error) => return bury("unknown", &claimed, None, "unreadable", &error.to_string(), SystemClock.now()),
     };
     let kind = match admit(&kinds, &envelope, &claimed, SystemClock.now()) {
         Ok(kind) => kind,
         Err(finished) => return finished,
     };
     let Run::One(run) = &kind.run else {
-        return bury(
-            kind.name,
-            &claimed,
-            Some(&envelope),
-            "unreadable",
-            "a batch kind ran alone".to_owned(),
-            SystemClock.now(),
-        );
+        return bury(kind.name, &claimed, Some(&envelope), "unreadable", "a batch kind ran alone", SystemClock.now());
     };
     let running = match run(envelope.payload.get(), context(kind, &envelope)) {
         Ok(running) => running,
         Err(error) => {
             let reason = format!("the payload of {} cannot be read: {error}", kind.name);
-            return bury(kind.name, &claimed, Some(&envelope), "unreadable", reason, SystemClock.now());
+            return bury(kind.name, &claimed, Some(&envelope), "unreadable", &reason, SystemClock.now());
         }
     };
     let span =
@@ -210,7 +199,7 @@ pub(crate) async fn run_many(kinds: Arc<Kinds>, claimed: Vec<Claimed>) -> Vec<Fi
     let mut admitted: Vec<(&Claimed, Envelope<'_>, &Kind)> = Vec::with_capacity(claimed.len());
     for job in &claimed {
         match Envelope::parse(&job.body) {
-            Err(error) => finished.push(bury("unknown", job, None, "unreadable", error.to_string(), now)),
+            Err(error) => finished.push(bury("unknown", job, None, "unreadable", &error.to_string(), now)),
             Ok(envelope) => match admit(&kinds, &envelope, job, now) {
                 Err(done) => finished.push(done),
                 Ok(kind) => admitted.push((job, envelope, kind)),
@@ -228,8 +217,7 @@ pub(crate) async fn run_many(kinds: Arc<Kinds>, claimed: Vec<Claimed>) -> Vec<Fi
     let _entered = span.enter();
     let mut outcomes = match work {
         Ok(Ok(outcomes)) => outcomes.into_iter().map(Some).collect(),
-        Ok(Err(_)) => vec![],
-        Err(_) => vec![],
+        Ok(Err(_)) | Err(_) => vec![],
     };
     outcomes.resize_with(admitted.len(), || None);
     for ((job, envelope, kind), outcome) in admitted.iter().zip(outcomes) {
@@ -237,7 +225,7 @@ pub(crate) async fn run_many(kinds: Arc<Kinds>, claimed: Vec<Claimed>) -> Vec<Fi
             Some(Ok(outcome)) => conclude(kind, job, envelope, outcome),
             Some(Err(error)) => {
                 let reason = format!("the payload of {} cannot be read: {error}", kind.name);
-                bury(kind.name, job, Some(envelope), "unreadable", reason, now)
+                bury(kind.name, job, Some(envelope), "unreadable", &reason, now)
             }
             None => conclude(
                 kind,
@@ -273,7 +261,7 @@ fn conclude(kind: &Kind, claimed: &Claimed, envelope: &Envelope<'_>, outcome: Ou
     let (wait, error) = match outcome {
         Ok(()) => return Finished { seq: claimed.seq, kind: kind.name, outcome: "done", verdict: Verdict::Done },
         Err(JobError::Fail(error)) => {
-            return bury(kind.name, claimed, Some(envelope), "failed", format!("{error:#}"), now);
+            return bury(kind.name, claimed, Some(envelope), "failed", &format!("{error:#}"), now);
         }
         Err(JobError::Defer(wait, error)) => {
             tracing::info!(error.chain = format!("{error:#}"), wait_ms = millis(wait), "job deferred");
@@ -286,7 +274,7 @@ fn conclude(kind: &Kind, claimed: &Claimed, envelope: &Envelope<'_>, outcome: Ou
     let text = format!("{error:#}");
     let attempt = envelope.attempt.saturating_add(1);
     if attempt >= envelope.max_attempts.unwrap_or(kind.retry.max_attempts) {
-        return bury(kind.name, claimed, Some(envelope), "attempts-used-up", text, now);
+        return bury(kind.name, claimed, Some(envelope), "attempts-used-up", &text, now);
     }
     let wait = wait.unwrap_or_else(|| backoff(kind.retry, attempt));
     tracing::warn!(error.chain = text, wait_ms = millis(wait), "job failed, it will be tried again");
@@ -356,7 +344,7 @@ fn bury(
     claimed: &Claimed,
     envelope: Option<&Envelope<'_>>,
     reason: &'static str,
-    error: String,
+    error: &str,
     now: DateTime<Utc>,
 ) -> Finished {
     let id = envelope.map_or_else(domain::ids::JobId::generate, |envelope| envelope.id).to_string();
@@ -364,7 +352,7 @@ fn bury(
     let record = Record {
         body: std::str::from_utf8(&claimed.body).map_or(Cow::Bytes(&claimed.body), Cow::Text),
         reason,
-        error: &error,
+        error,
         kind: envelope.map_or("", |envelope| envelope.kind.as_ref()),
         attempt: envelope.map_or(0, |envelope| envelope.attempt.saturating_add(1)),
         died_at: now.timestamp_millis(),

@@ -346,7 +346,7 @@ impl Lane {
                 Ok(1) => return,
                 Ok(_) => return tracing::warn!(queue = %self.queue, "an outcome came too late and was refused"),
                 Err(error) if wait == 0 => {
-                    tracing::error!(queue = %self.queue, %error, "an outcome could not be written")
+                    tracing::error!(queue = %self.queue, %error, "an outcome could not be written");
                 }
                 Err(_again) => tokio::time::sleep(Duration::from_millis(wait)).await,
             }

@@ -48,7 +48,7 @@ impl<'a, J: Job> Enqueue<'a, J> {
     /// As soon as possible, in the ordinary lane.
     #[must_use]
     pub fn new(job: &'a J) -> Self {
-        let dedupe = job.dedupe_key().map(|key| (key, Duration::from_secs(600)));
+        let dedupe = job.dedupe_key().map(|key| (key, Duration::from_mins(10)));
         Self {
             job,
             id: JobId::generate(),

@@ -104,7 +104,7 @@ pub async fn mark_relayed(client: &impl GenericClient, ids: &[OutboxId]) -> Resu
 
 /// Deletes rows that were pushed more than `days` ago; returns how many.
 pub async fn delete_relayed(client: &impl GenericClient, days: i32) -> Result<u64, StoreError> {
-    Ok(execute(client, sql!("outbox/delete_relayed.sql"), &[&days]).await?)
+    execute(client, sql!("outbox/delete_relayed.sql"), &[&days]).await
 }
 
 /// How many rows wait, and since when the oldest does.

@@ -77,7 +77,7 @@ impl StoreError {
             Self::Statement(error) => match error.code() {
                 None => {
                     error.is_closed()
-                        || std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
+                        || std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
                 }
                 Some(code) => {
                     matches!(*code, SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED)

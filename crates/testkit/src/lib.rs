@@ -9,7 +9,6 @@
     clippy::missing_panics_doc,
     clippy::print_stdout,
     clippy::indexing_slicing,
-    clippy::as_conversions,
     reason = "a test that cannot be set up must fail, loudly"
 )]
 

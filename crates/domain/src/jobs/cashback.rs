@@ -26,7 +26,7 @@ pub struct ConfirmHint {
 impl Job for ConfirmHint {
     const KIND: &'static str = "cashback.hint";
     const QUEUE: Queue = Queue::Cashback;
-    const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(120);
+    const TIMEOUT: std::time::Duration = std::time::Duration::from_mins(2);
 
     fn dedupe_key(&self) -> Option<String> {
         Some(format!("hint:{}", self.webhook_id))
@@ -69,5 +69,5 @@ pub struct SyncNetwork {
 impl Job for SyncNetwork {
     const KIND: &'static str = "cashback.sync";
     const QUEUE: Queue = Queue::Cashback;
-    const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3_600);
+    const TIMEOUT: std::time::Duration = std::time::Duration::from_hours(1);
 }

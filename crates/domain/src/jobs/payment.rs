@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{WebhookId, WithdrawalId};
 use crate::job::{Job, Queue};
 
-/// A verified Razorpay or RazorpayX event waits in `webhook_logs`.
+/// A verified Razorpay or `RazorpayX` event waits in `webhook_logs`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProcessPaymentEvent {
     /// The stored webhook.
@@ -18,7 +18,7 @@ impl Job for ProcessPaymentEvent {
     const QUEUE: Queue = Queue::Payments;
 }
 
-/// A withdrawal was requested: create the payout at RazorpayX, with the withdrawal's id as idempotency key.
+/// A withdrawal was requested: create the payout at `RazorpayX`, with the withdrawal's id as idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StartPayout {
     /// The withdrawal.

@@ -1,4 +1,4 @@
-//! `receipt.event`: SendGrid or MSG91 told what became of messages.
+//! `receipt.event`: `SendGrid` or MSG91 told what became of messages.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

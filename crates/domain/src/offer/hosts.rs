@@ -23,8 +23,20 @@ pub struct AllowedHosts {
 
 /// Where whole countries register their shops: `*.co.in` would allow everybody's.
 const SHARED_SUFFIXES: [&str; 14] = [
-    "co.in", "net.in", "org.in", "firm.in", "gen.in", "ind.in", "com.in", "co.uk", "com.au", "com.sg", "co.jp", "myshopify.com",
-    "github.io", "web.app",
+    "co.in",
+    "net.in",
+    "org.in",
+    "firm.in",
+    "gen.in",
+    "ind.in",
+    "com.in",
+    "co.uk",
+    "com.au",
+    "com.sg",
+    "co.jp",
+    "myshopify.com",
+    "github.io",
+    "web.app",
 ];
 
 impl AllowedHosts {
@@ -42,7 +54,8 @@ impl AllowedHosts {
                 }
                 hosts.below.push(format!(".{parent}"));
             } else {
-                let (host, port) = name.split_once(':').map_or((name.as_str(), None), |(host, port)| (host, Some(port)));
+                let (host, port) =
+                    name.split_once(':').map_or((name.as_str(), None), |(host, port)| (host, Some(port)));
                 check_name(host).map_err(refuse)?;
                 if port.is_some_and(|port| port.starts_with('0') || port.parse::<u16>().is_err()) {
                     return Err(refuse("its port is not a number from 1 to 65535"));
@@ -75,7 +88,11 @@ fn check_name(name: &str) -> Result<(), &'static str> {
             && !label.ends_with('-')
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
-    if name.split('.').all(label_is_fine) { Ok(()) } else { Err("give a bare host such as www.shop.in, without scheme or path") }
+    if name.split('.').all(label_is_fine) {
+        Ok(())
+    } else {
+        Err("give a bare host such as www.shop.in, without scheme or path")
+    }
 }
 
 #[cfg(test)]
@@ -88,7 +105,9 @@ mod tests {
         for good in ["shop.in", "www.shop.in", "a.b.shop.in", "127.0.0.1:8080"] {
             assert!(hosts.allow(good), "{good}");
         }
-        for bad in ["", "notshop.in", "shop.in.evil.example", ".shop.in", "shop.in:8443", "127.0.0.1", "www.shop.in:81", "in"] {
+        for bad in
+            ["", "notshop.in", "shop.in.evil.example", ".shop.in", "shop.in:8443", "127.0.0.1", "www.shop.in:81", "in"]
+        {
             assert!(!hosts.allow(bad), "{bad}");
         }
         assert!(!AllowedHosts::parse(&["shop.in"]).unwrap().allow("www.shop.in"));
@@ -96,8 +115,24 @@ mod tests {
 
     #[test]
     fn a_list_that_would_allow_others_is_refused() {
-        for bad in ["", "*", "*.in", "*.co.in", "*.", "https://shop.in", "shop.in/x", "shop..in", "shöp.in", "shop.in:", "shop.in:0",
-            "shop.in:99999", "a@shop.in", "-shop.in", "*.*.in", "*.0.0.1.2.3.4.5.6.7.8.9.-"] {
+        for bad in [
+            "",
+            "*",
+            "*.in",
+            "*.co.in",
+            "*.",
+            "https://shop.in",
+            "shop.in/x",
+            "shop..in",
+            "shöp.in",
+            "shop.in:",
+            "shop.in:0",
+            "shop.in:99999",
+            "a@shop.in",
+            "-shop.in",
+            "*.*.in",
+            "*.0.0.1.2.3.4.5.6.7.8.9.-",
+        ] {
             assert!(AllowedHosts::parse(&[bad]).is_err(), "{bad}");
         }
     }

@@ -44,7 +44,18 @@ const MAX_BYTES: usize = 2_000;
 const DECODINGS: usize = 4;
 /// Schemes that run something or leave the web, wherever a value starts with one.
 const HOSTILE_SCHEMES: [&str; 12] = [
-    "javascript:", "data:", "vbscript:", "file:", "blob:", "intent:", "android-app:", "view-source:", "ftp:", "ws:", "wss:", "jar:",
+    "javascript:",
+    "data:",
+    "vbscript:",
+    "file:",
+    "blob:",
+    "intent:",
+    "android-app:",
+    "view-source:",
+    "ftp:",
+    "ws:",
+    "wss:",
+    "jar:",
 ];
 
 impl Target {
@@ -138,14 +149,15 @@ fn check_addresses(text: &str, hosts: &AllowedHosts) -> Result<(), Refused> {
             return Err(Refused::Nested);
         }
     }
-    let starts = std::iter::once(0).chain(text.match_indices(['=', '&', '?', '#', '/', ';', ',', '(', '\'', '"', '|']).map(|(at, _)| at + 1));
+    let starts = std::iter::once(0)
+        .chain(text.match_indices(['=', '&', '?', '#', '/', ';', ',', '(', '\'', '"', '|']).map(|(at, _)| at + 1));
     for value in starts.filter_map(|at| text.get(at..)) {
         let value = value.trim_start_matches(|c: char| c.is_whitespace() || c == '+');
         // A browser drops white space and control characters inside a scheme.
         let head: String = value.chars().filter(|c| !c.is_whitespace()).take(16).collect();
-        let one_slash = ["https:", "http:"].into_iter().any(|scheme| {
-            head.strip_prefix(scheme).is_some_and(|rest| !rest.starts_with("//"))
-        });
+        let one_slash = ["https:", "http:"]
+            .into_iter()
+            .any(|scheme| head.strip_prefix(scheme).is_some_and(|rest| !rest.starts_with("//")));
         if one_slash || HOSTILE_SCHEMES.iter().any(|scheme| head.starts_with(scheme)) {
             return Err(Refused::Nested);
         }
@@ -162,11 +174,15 @@ fn is_invisible(c: char) -> bool {
 }
 
 fn percent_decode(text: &[u8]) -> Vec<u8> {
-    let digit = |at: usize| text.get(at).and_then(|byte| char::from(*byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok());
+    let digit = |at: usize| {
+        text.get(at).and_then(|byte| char::from(*byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok())
+    };
     let mut decoded = Vec::with_capacity(text.len());
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
-        if byte == b'%' && let (Some(high), Some(low)) = (digit(at + 1), digit(at + 2)) {
+        if byte == b'%'
+            && let (Some(high), Some(low)) = (digit(at + 1), digit(at + 2))
+        {
             decoded.push(high << 4 | low);
             at += 3;
         } else {

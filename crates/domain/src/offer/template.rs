@@ -57,7 +57,10 @@ pub struct TemplateProblems(pub Vec<TemplateProblem>);
 impl fmt::Display for TemplateProblems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the tracking template cannot be used")?;
-        self.0.iter().enumerate().try_for_each(|(index, problem)| write!(f, "{} {problem}", if index == 0 { ":" } else { ";" }))
+        self.0
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, problem)| write!(f, "{} {problem}", if index == 0 { ":" } else { ";" }))
     }
 }
 
@@ -109,7 +112,16 @@ const fn parameters(network: Network) -> Parameters {
         },
         Network::Vcommission => Parameters {
             sub_ids: &[
-                ("p1", 64), ("p2", 64), ("p3", 64), ("p4", 64), ("p5", 64), ("p6", 64), ("p7", 64), ("p8", 64), ("p9", 64), ("p10", 64),
+                ("p1", 64),
+                ("p2", 64),
+                ("p3", 64),
+                ("p4", 64),
+                ("p5", 64),
+                ("p6", 64),
+                ("p7", 64),
+                ("p8", 64),
+                ("p9", 64),
+                ("p10", 64),
             ],
             carriers: &["p1"],
             carriers_text: "p1",
@@ -214,7 +226,8 @@ fn split(text: &str, problems: &mut Vec<TemplateProblem>) -> Vec<Piece> {
             "click_id" => pieces.push(Piece::ClickId),
             "offer_id" => pieces.push(Piece::OfferId),
             "url" => pieces.push(Piece::Url),
-            other => problems.push(TemplateProblem::UnknownMacro(format!("{{{}}}", other.chars().take(40).collect::<String>()))),
+            other => problems
+                .push(TemplateProblem::UnknownMacro(format!("{{{}}}", other.chars().take(40).collect::<String>()))),
         }
         rest = behind;
     }
@@ -233,7 +246,10 @@ fn check_link(text: &str, schemes: Schemes, problems: &mut Vec<TemplateProblem>)
     if text.len() > MAX_BYTES {
         link("it is longer than 2000 bytes");
     }
-    if text.bytes().any(|byte| !(0x21..=0x7e).contains(&byte) || matches!(byte, b'\\' | b'"' | b'<' | b'>' | b'^' | b'`' | b'|')) {
+    if text
+        .bytes()
+        .any(|byte| !(0x21..=0x7e).contains(&byte) || matches!(byte, b'\\' | b'"' | b'<' | b'>' | b'^' | b'`' | b'|'))
+    {
         link("it has white space or characters that a URL must encode");
     }
     if lower.contains("%7b") || lower.contains("%7d") {

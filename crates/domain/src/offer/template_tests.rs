@@ -53,7 +53,11 @@ fn the_linter_says_what_is_wrong() {
     for (network, text, expected) in [
         (Network::Admitad, "https://ad.admitad.com/g/H/?ulp={url}", P::ClickNotCarried("subid or subid4")),
         (Network::Admitad, "https://ad.admitad.com/g/H/?subid1={click_id}", P::ClickNotCarried("subid or subid4")),
-        (Network::Admitad, "https://ad.admitad.com/g/H/?subid={click_id}&subid3={click_id}", P::NotASubId("subid3".to_owned())),
+        (
+            Network::Admitad,
+            "https://ad.admitad.com/g/H/?subid={click_id}&subid3={click_id}",
+            P::NotASubId("subid3".to_owned()),
+        ),
         (Network::Vcommission, "https://t.example/click?p2={click_id}", P::ClickNotCarried("p1")),
         (Network::Cuelinks, "https://l.example/?subid={click_id}&u={click_id}", P::NotASubId("u".to_owned())),
         (Network::Cuelinks, "https://l.example/?subid={click_id}&to={url}", P::UrlParameter("url")),
@@ -61,15 +65,27 @@ fn the_linter_says_what_is_wrong() {
         (Network::Cuelinks, &wide, P::TooLong { parameter: "subid".to_owned(), length: 42, limit: 40 }),
         (Network::Cuelinks, "https://l.example/?subid=a.{click_id}", P::Characters("subid".to_owned())),
         (Network::Cuelinks, "https://l.example/?subid={click_id}&subid={click_id}", P::Twice("subid".to_owned())),
-        (Network::Vcommission, "https://t.example/click?p1={click_id}&p2={your-sub-aff-id}", P::UnknownMacro("{your-sub-aff-id}".to_owned())),
+        (
+            Network::Vcommission,
+            "https://t.example/click?p1={click_id}&p2={your-sub-aff-id}",
+            P::UnknownMacro("{your-sub-aff-id}".to_owned()),
+        ),
         (Network::Vcommission, "https://t.example/click?p1={click_id}&p2={", P::UnknownMacro("{}".to_owned())),
         (Network::Vcommission, "https://t.example/click?p1={click_id}&p2=}", P::UnknownMacro("}".to_owned())),
         (Network::Vcommission, "https://{url}/click?p1={click_id}", P::Misplaced("url")),
         (Network::Vcommission, "https://t.example/{click_id}?p1={click_id}", P::Misplaced("click_id")),
         (Network::Vcommission, "http://t.example/click?p1={click_id}", P::Link("it does not start with https://")),
         (Network::Vcommission, "https://a@t.example/click?p1={click_id}", P::Link("it has a user name or no host")),
-        (Network::Vcommission, "https://t.example/click?p1={click_id}#x", P::Link("it has a fragment, which no network receives")),
-        (Network::Vcommission, "https://t.example/click?p1={click_id}&p2=%00", P::Link("it has %00 or is percent-encoded twice")),
+        (
+            Network::Vcommission,
+            "https://t.example/click?p1={click_id}#x",
+            P::Link("it has a fragment, which no network receives"),
+        ),
+        (
+            Network::Vcommission,
+            "https://t.example/click?p1={click_id}&p2=%00",
+            P::Link("it has %00 or is percent-encoded twice"),
+        ),
         (
             Network::Vcommission,
             "https://t.example/click?p1={click_id}&url=%7Burl%7D",
@@ -88,7 +104,8 @@ fn the_linter_says_what_is_wrong() {
 
 #[test]
 fn all_problems_are_told_at_once() {
-    let error = TrackingTemplate::parse(Network::Cuelinks, "http://l.example/?to={url}&x={foo}", Schemes::HttpsOnly).unwrap_err();
+    let error = TrackingTemplate::parse(Network::Cuelinks, "http://l.example/?to={url}&x={foo}", Schemes::HttpsOnly)
+        .unwrap_err();
     assert!(error.0.len() >= 4, "{error}");
 }
 
