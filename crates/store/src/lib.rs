@@ -5,11 +5,14 @@
 
 pub mod catalogue;
 pub mod migrate;
+pub mod orders;
 pub mod outbox;
 mod pool;
 pub mod statements;
 mod tls;
 pub mod users;
+pub mod vouchers;
+pub mod webhooks;
 
 pub use deadpool_postgres::GenericClient;
 pub use pool::{Client, Listener, Notification, Pool, Settings, StoreError};
