@@ -5,6 +5,7 @@
 
 pub mod catalogue;
 pub mod migrate;
+pub mod notifications;
 pub mod orders;
 pub mod outbox;
 mod pool;
