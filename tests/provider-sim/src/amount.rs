@@ -22,18 +22,12 @@ impl Amount {
 
     /// As a JSON number with exactly these digits.
     pub(crate) fn number(self) -> WireAmount {
-        WireAmount {
-            amount: self,
-            text: false,
-        }
+        WireAmount { amount: self, text: false }
     }
 
     /// As a JSON string.
     pub(crate) fn text(self) -> WireAmount {
-        WireAmount {
-            amount: self,
-            text: true,
-        }
+        WireAmount { amount: self, text: true }
     }
 }
 
@@ -96,8 +90,6 @@ impl Serialize for WireAmount {
         if self.text {
             return serializer.collect_str(&self.amount);
         }
-        RawValue::from_string(self.amount.to_string())
-            .map_err(serde::ser::Error::custom)?
-            .serialize(serializer)
+        RawValue::from_string(self.amount.to_string()).map_err(serde::ser::Error::custom)?.serialize(serializer)
     }
 }

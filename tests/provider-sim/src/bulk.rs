@@ -58,52 +58,27 @@ struct Sum {
 /// Makes the rows. Order ids, amounts and times depend on the seed and the end of the period only.
 pub(crate) fn make(book: &mut Book, asked: &Bulk, now: DateTime<Utc>) -> Result<Made, BookError> {
     let network = asked.network;
-    if let Some(unknown) = asked
-        .statuses
-        .iter()
-        .find(|s| !network.statuses().contains(&s.as_str()))
-    {
-        return Err(BookError::UnknownStatus {
-            network,
-            status: unknown.clone(),
-        });
+    if let Some(unknown) = asked.statuses.iter().find(|s| !network.statuses().contains(&s.as_str())) {
+        return Err(BookError::UnknownStatus { network, status: unknown.clone() });
     }
     let mut ids = Ids::new(asked.seed);
     let until = asked.until.unwrap_or(now);
     let span = Duration::days(asked.days.clamp(0, 3_650)).num_seconds();
-    let names: &[&str] = if network == Network::Admitad {
-        &["subid", "subid4"]
-    } else {
-        network.sub_id_names()
-    };
-    let carriers = names
-        .get(..if network == Network::Admitad { 2 } else { 1 })
-        .unwrap_or(names);
-    let mut made = Made {
-        count: 0,
-        first_id: None,
-        last_id: None,
-        by_status: BTreeMap::new(),
-    };
+    let names: &[&str] = if network == Network::Admitad { &["subid", "subid4"] } else { network.sub_id_names() };
+    let carriers = names.get(..if network == Network::Admitad { 2 } else { 1 }).unwrap_or(names);
+    let mut made = Made { count: 0, first_id: None, last_id: None, by_status: BTreeMap::new() };
     for number in 0..asked.count.min(MOST) {
         let sale = ids.between(9_900, 999_900);
         let commission = sale.saturating_mul(ids.between(100, 1_200)) / 10_000;
         let at = until - Duration::seconds(ids.between(0, span));
-        let status = pick(&asked.statuses, number)
-            .cloned()
-            .unwrap_or_else(|| draw_status(&mut ids, network));
+        let status = pick(&asked.statuses, number).cloned().unwrap_or_else(|| draw_status(&mut ids, network));
         let sub_id = match pick(&asked.sub_ids, number) {
             Some(sub_id) => Some(sub_id.clone()),
             None if ids.chance(0.1) => None,
             None => Some(ids.hex(32)),
         };
         let sub_ids = sub_id
-            .map(|sub_id| {
-                carriers
-                    .iter()
-                    .map(|name| ((*name).to_owned(), sub_id.clone()))
-                    .collect()
-            })
+            .map(|sub_id| carriers.iter().map(|name| ((*name).to_owned(), sub_id.clone())).collect())
             .unwrap_or_default();
         let campaign_id = pick(&asked.campaign_ids, number).copied().unwrap_or(10_001);
         let row = Transaction {
@@ -149,15 +124,6 @@ fn pick<T>(list: &[T], number: usize) -> Option<&T> {
 fn draw_status(ids: &mut Ids, network: Network) -> String {
     let words = network.statuses();
     let last = i64::try_from(words.len()).unwrap_or(1) - 1;
-    let index = if ids.chance(0.6) {
-        0
-    } else {
-        ids.between(1, last)
-    };
-    usize::try_from(index)
-        .ok()
-        .and_then(|i| words.get(i))
-        .copied()
-        .unwrap_or_default()
-        .to_owned()
+    let index = if ids.chance(0.6) { 0 } else { ids.between(1, last) };
+    usize::try_from(index).ok().and_then(|i| words.get(i)).copied().unwrap_or_default().to_owned()
 }

@@ -39,8 +39,7 @@ impl Clicks {
     pub(crate) fn record(&mut self, click: Click) {
         let number = self.first + self.list.len();
         for value in click.sub_ids.values() {
-            self.by_sub_id
-                .insert((click.network, value.clone()), number);
+            self.by_sub_id.insert((click.network, value.clone()), number);
         }
         self.by_id.insert(click.id.clone(), number);
         self.list.push_back(click);

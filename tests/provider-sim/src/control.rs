@@ -45,12 +45,10 @@ pub(crate) enum ControlError {
 impl ResponseError for ControlError {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::NotFound(_)
-            | Self::Book(BookError::NotFound { .. })
-            | Self::Move(MoveError::NotFound(_)) => StatusCode::NOT_FOUND,
-            Self::Book(BookError::Duplicate { .. }) | Self::Move(MoveError::Forbidden { .. }) => {
-                StatusCode::CONFLICT
+            Self::NotFound(_) | Self::Book(BookError::NotFound { .. }) | Self::Move(MoveError::NotFound(_)) => {
+                StatusCode::NOT_FOUND
             }
+            Self::Book(BookError::Duplicate { .. }) | Self::Move(MoveError::Forbidden { .. }) => StatusCode::CONFLICT,
             Self::Keys(_) => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
         }
@@ -100,9 +98,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .configure(webhooks::routes)
         .configure(pages::routes)
         .default_service(web::to(|| async {
-            Answer::Err(ControlError::NotFound(
-                "such call; see README.md".to_owned(),
-            ))
+            Answer::Err(ControlError::NotFound("such call; see README.md".to_owned()))
         }));
 }
 
@@ -181,15 +177,8 @@ struct RequestFilter {
 }
 
 async fn requests(sim: Shared, filter: Query<RequestFilter>) -> Answer {
-    let entries = sim.world().journal.of(
-        filter.provider,
-        filter.path.as_deref(),
-        filter.after.unwrap_or(0),
-    );
-    let shown: Vec<_> = entries
-        .into_iter()
-        .map(crate::journal::Entry::shown)
-        .collect();
+    let entries = sim.world().journal.of(filter.provider, filter.path.as_deref(), filter.after.unwrap_or(0));
+    let shown: Vec<_> = entries.into_iter().map(crate::journal::Entry::shown).collect();
     Ok(HttpResponse::Ok().json(json!({"count": shown.len(), "requests": shown})))
 }
 
@@ -201,22 +190,13 @@ async fn list_faults(sim: Shared) -> Answer {
 async fn add_fault(sim: Shared, body: Bytes) -> Answer {
     let fault: Fault = read(&body)?;
     if fault.times == Some(0) {
-        return Err(ControlError::Refused(
-            "\"times\" must be at least 1".to_owned(),
-        ));
+        return Err(ControlError::Refused("\"times\" must be at least 1".to_owned()));
     }
-    if fault
-        .status
-        .is_some_and(|s| StatusCode::from_u16(s).is_err() || s < 200)
-    {
-        return Err(ControlError::Refused(
-            "\"status\" is not an HTTP status".to_owned(),
-        ));
+    if fault.status.is_some_and(|s| StatusCode::from_u16(s).is_err() || s < 200) {
+        return Err(ControlError::Refused("\"status\" is not an HTTP status".to_owned()));
     }
     if fault.probability.is_some_and(|p| !(0.0..=1.0).contains(&p)) {
-        return Err(ControlError::Refused(
-            "\"probability\" must be between 0 and 1".to_owned(),
-        ));
+        return Err(ControlError::Refused("\"probability\" must be between 0 and 1".to_owned()));
     }
     let id = sim.world().faults.add(fault);
     Ok(HttpResponse::Created().json(json!({"id": id})))

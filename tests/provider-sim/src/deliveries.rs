@@ -80,23 +80,10 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    fn add(
-        &mut self,
-        draft: Draft,
-        state: State,
-        at: DateTime<Utc>,
-        resend_of: Option<u64>,
-    ) -> u64 {
+    fn add(&mut self, draft: Draft, state: State, at: DateTime<Utc>, resend_of: Option<u64>) -> u64 {
         self.next += 1;
         let id = self.next;
-        self.list.push_back(Delivery {
-            id,
-            created_at: at,
-            draft,
-            state,
-            attempts: Vec::new(),
-            resend_of,
-        });
+        self.list.push_back(Delivery { id, created_at: at, draft, state, attempts: Vec::new(), resend_of });
         while self.list.len() > KEPT {
             self.list.pop_front();
         }
@@ -121,10 +108,7 @@ impl Log {
 
     /// How many are still under way.
     pub(crate) fn pending(&self) -> usize {
-        self.list
-            .iter()
-            .filter(|d| d.state == State::Pending)
-            .count()
+        self.list.iter().filter(|d| d.state == State::Pending).count()
     }
 }
 
@@ -149,10 +133,8 @@ impl Sim {
             let held = world.settings.hold_webhooks && resend_of.is_none();
             let state = if held { State::Held } else { State::Pending };
             let now = world.now();
-            let ids: Vec<u64> = drafts
-                .iter()
-                .map(|draft| world.deliveries.add(draft.clone(), state, now, resend_of))
-                .collect();
+            let ids: Vec<u64> =
+                drafts.iter().map(|draft| world.deliveries.add(draft.clone(), state, now, resend_of)).collect();
             (ids, held, world.epoch)
         };
         if !held {
@@ -230,13 +212,7 @@ impl Sim {
             );
         }
         if let Some(delivery) = world.deliveries.get_mut(id) {
-            delivery.attempts.push(Attempt {
-                at,
-                status,
-                error,
-                answer,
-                duration_ms,
-            });
+            delivery.attempts.push(Attempt { at, status, error, answer, duration_ms });
             if done {
                 delivery.state = State::Delivered;
             } else if !draft.retried {
@@ -246,15 +222,8 @@ impl Sim {
         done
     }
 
-    async fn call(
-        &self,
-        draft: &Draft,
-        timeout: Duration,
-    ) -> Result<(u16, String), reqwest::Error> {
-        let mut request = self
-            .http
-            .request(draft.method.clone(), &draft.url)
-            .timeout(timeout);
+    async fn call(&self, draft: &Draft, timeout: Duration) -> Result<(u16, String), reqwest::Error> {
+        let mut request = self.http.request(draft.method.clone(), &draft.url).timeout(timeout);
         for (name, value) in &draft.headers {
             request = request.header(name, value);
         }
@@ -267,19 +236,13 @@ impl Sim {
 
 /// The pause after the `tries`-th failed try.
 fn pause(policy: Retry, tries: u32) -> Duration {
-    let factor = 1_u64
-        .checked_shl(tries.saturating_sub(1))
-        .unwrap_or(u64::MAX);
+    let factor = 1_u64.checked_shl(tries.saturating_sub(1)).unwrap_or(u64::MAX);
     Duration::from_millis(policy.base_ms.saturating_mul(factor).min(policy.max_ms))
 }
 
 /// An error with its causes, the URL (which holds our secret) left out.
 fn chain(error: &reqwest::Error) -> String {
-    let mut text = if error.is_timeout() {
-        "no answer in time".to_owned()
-    } else {
-        "no answer".to_owned()
-    };
+    let mut text = if error.is_timeout() { "no answer in time".to_owned() } else { "no answer".to_owned() };
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         text.push_str(": ");

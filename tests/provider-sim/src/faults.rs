@@ -92,8 +92,7 @@ impl Faults {
     /// Lifts all faults, or those of one provider, or one by its id; returns how many.
     pub(crate) fn remove(&mut self, provider: Option<Provider>, id: Option<u64>) -> usize {
         let before = self.list.len();
-        self.list
-            .retain(|f| provider.is_some_and(|p| p != f.provider) || id.is_some_and(|i| i != f.id));
+        self.list.retain(|f| provider.is_some_and(|p| p != f.provider) || id.is_some_and(|i| i != f.id));
         before - self.list.len()
     }
 
@@ -106,9 +105,7 @@ impl Faults {
     ) -> Option<Fault> {
         let position = self.list.iter().position(|f| {
             f.provider == provider
-                && f.path_contains
-                    .as_deref()
-                    .is_none_or(|part| path.contains(part))
+                && f.path_contains.as_deref().is_none_or(|part| path.contains(part))
                 && f.probability.is_none_or(&mut chance)
         })?;
         let fault = self.list.get_mut(position)?;

@@ -46,21 +46,15 @@ pub(crate) async fn pass(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let Some(provider) = Provider::of_path(request.path()) else {
-        return next
-            .call(request)
-            .await
-            .map(ServiceResponse::map_into_boxed_body);
+        return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
     };
     let started = Instant::now();
     let body = match request.extract::<Bytes>().await {
         Ok(body) => body,
         Err(error) => {
             let status = error.as_response_error().status_code();
-            let answer = if status == StatusCode::PAYLOAD_TOO_LARGE {
-                failure::html(status)
-            } else {
-                error.error_response()
-            };
+            let answer =
+                if status == StatusCode::PAYLOAD_TOO_LARGE { failure::html(status) } else { error.error_response() };
             return Ok(request.into_response(answer));
         }
     };
@@ -71,9 +65,7 @@ pub(crate) async fn pass(
         entry.at = world.now();
         let world = &mut *world;
         let ids = &mut world.ids;
-        let fault = world.faults.meet(provider, request.path(), |probability| {
-            ids.chance(probability)
-        });
+        let fault = world.faults.meet(provider, request.path(), |probability| ids.chance(probability));
         (fault, world.count_request(provider))
     };
     let wire = request.conn_data::<Wire>().cloned();
@@ -120,9 +112,7 @@ fn auth_scheme(headers: &HeaderMap) -> String {
     if let Some(value) = headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok()) {
         return value.split(' ').next().unwrap_or_default().to_owned();
     }
-    let own = ["authkey", "x-api-key"]
-        .into_iter()
-        .find(|name| headers.contains_key(*name));
+    let own = ["authkey", "x-api-key"].into_iter().find(|name| headers.contains_key(*name));
     own.unwrap_or_default().to_owned()
 }
 
@@ -137,9 +127,7 @@ async fn call(
     if !latency.is_zero() && matches!(provider, Provider::Sendgrid | Provider::Msg91) {
         tokio::time::sleep(latency).await;
     }
-    next.call(request)
-        .await
-        .map(ServiceResponse::map_into_boxed_body)
+    next.call(request).await.map(ServiceResponse::map_into_boxed_body)
 }
 
 async fn faulty(
@@ -150,12 +138,7 @@ async fn faulty(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let status = |or: StatusCode| {
-        fault
-            .status
-            .and_then(|s| StatusCode::from_u16(s).ok())
-            .unwrap_or(or)
-    };
+    let status = |or: StatusCode| fault.status.and_then(|s| StatusCode::from_u16(s).ok()).unwrap_or(or);
     match fault.fault {
         Kind::Latency => {
             tokio::time::sleep(Duration::from_millis(fault.ms.unwrap_or(1_000))).await;
@@ -191,10 +174,7 @@ fn cut(wire: Option<&Wire>) {
 }
 
 /// The same answer, broken off in the middle of its body.
-async fn half(
-    response: ServiceResponse<BoxBody>,
-    wire: Option<Wire>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
+async fn half(response: ServiceResponse<BoxBody>, wire: Option<Wire>) -> Result<ServiceResponse<BoxBody>, Error> {
     let (request, response) = response.into_parts();
     let (response, body) = response.into_parts();
     let body = actix_web::body::to_bytes(body).await.unwrap_or_default();
@@ -218,14 +198,10 @@ async fn half(
     });
     let length = u64::try_from(claimed).unwrap_or(u64::MAX);
     let body = SizedStream::new(length, Box::pin(stream));
-    Ok(ServiceResponse::new(
-        request,
-        response.set_body(BoxBody::new(body)),
-    ))
+    Ok(ServiceResponse::new(request, response.set_body(BoxBody::new(body))))
 }
 
 /// Whether a request carries a JSON body by its own word.
 pub(crate) fn is_json(headers: &HeaderMap) -> bool {
-    text(headers, CONTENT_TYPE.as_str())
-        .is_some_and(|t| t.to_ascii_lowercase().starts_with("application/json"))
+    text(headers, CONTENT_TYPE.as_str()).is_some_and(|t| t.to_ascii_lowercase().starts_with("application/json"))
 }

@@ -15,9 +15,7 @@ pub(crate) struct Ids {
 impl Ids {
     /// Starts the sequence that belongs to `seed`.
     pub(crate) fn new(seed: u64) -> Self {
-        Self {
-            rng: StdRng::seed_from_u64(seed),
-        }
+        Self { rng: StdRng::seed_from_u64(seed) }
     }
 
     /// `length` letters and digits.

@@ -75,11 +75,7 @@ pub(crate) struct Filter {
 impl Inbox {
     /// An inbox of the last `limit` messages.
     pub(crate) fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            next: 1,
-            messages: VecDeque::new(),
-        }
+        Self { limit, next: 1, messages: VecDeque::new() }
     }
 
     /// Takes a message in and gives it its number.
@@ -101,58 +97,30 @@ impl Inbox {
 
     /// A message by its number.
     pub(crate) fn get(&self, id: u64) -> Option<Arc<Message>> {
-        self.messages
-            .iter()
-            .rev()
-            .find(|m| m.id == id)
-            .map(Arc::clone)
+        self.messages.iter().rev().find(|m| m.id == id).map(Arc::clone)
     }
 
     /// Messages that match, newest first.
     pub(crate) fn matching(&self, filter: &Filter) -> Vec<Arc<Message>> {
-        self.messages
-            .iter()
-            .rev()
-            .filter(|m| filter.matches(m))
-            .map(Arc::clone)
-            .collect()
+        self.messages.iter().rev().filter(|m| filter.matches(m)).map(Arc::clone).collect()
     }
 }
 
 impl Filter {
     fn matches(&self, message: &Message) -> bool {
-        let is = |wanted: &Option<String>, value: &str| {
-            wanted
-                .as_deref()
-                .is_none_or(|w| w.eq_ignore_ascii_case(value))
-        };
+        let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|w| w.eq_ignore_ascii_case(value));
         is(&self.to, &message.to)
             && self.channel.is_none_or(|c| c == message.channel)
             && self.after.is_none_or(|after| message.id > after)
-            && self
-                .template
-                .as_deref()
-                .is_none_or(|t| message.template.as_deref() == Some(t))
-            && self
-                .category
-                .as_deref()
-                .is_none_or(|c| message.categories.iter().any(|have| have == c))
-            && self
-                .contains
-                .as_deref()
-                .is_none_or(|part| message.contains(part))
+            && self.template.as_deref().is_none_or(|t| message.template.as_deref() == Some(t))
+            && self.category.as_deref().is_none_or(|c| message.categories.iter().any(|have| have == c))
+            && self.contains.as_deref().is_none_or(|part| message.contains(part))
     }
 }
 
 impl Message {
     fn contains(&self, part: &str) -> bool {
-        [&self.subject, &self.text, &self.html]
-            .into_iter()
-            .flatten()
-            .any(|t| t.contains(part))
-            || self
-                .args
-                .values()
-                .any(|v| v.as_str().is_some_and(|v| v.contains(part)))
+        [&self.subject, &self.text, &self.html].into_iter().flatten().any(|t| t.contains(part))
+            || self.args.values().any(|v| v.as_str().is_some_and(|v| v.contains(part)))
     }
 }

@@ -12,17 +12,8 @@ use std::collections::{BTreeMap, VecDeque};
 const BODY_KEPT: usize = 4_096;
 
 /// Names of parameters and members whose values are never shown.
-const SECRET_NAMES: &[&str] = &[
-    "authkey",
-    "apikey",
-    "api_key",
-    "client_secret",
-    "refresh_token",
-    "access_token",
-    "password",
-    "otp",
-    "token",
-];
+const SECRET_NAMES: &[&str] =
+    &["authkey", "apikey", "api_key", "client_secret", "refresh_token", "access_token", "password", "otp", "token"];
 
 /// One request that came in.
 #[derive(Debug, Clone)]
@@ -74,24 +65,14 @@ pub(crate) struct Journal {
 impl Journal {
     /// A journal of the last `limit` requests.
     pub(crate) fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            next: 1,
-            entries: VecDeque::new(),
-            counts: BTreeMap::new(),
-        }
+        Self { limit, next: 1, entries: VecDeque::new(), counts: BTreeMap::new() }
     }
 
     /// Adds a request; the oldest leaves when there are too many.
     pub(crate) fn record(&mut self, mut entry: Entry) {
         entry.seq = self.next;
         self.next += 1;
-        *self
-            .counts
-            .entry(entry.provider)
-            .or_default()
-            .entry(entry.status)
-            .or_default() += 1;
+        *self.counts.entry(entry.provider).or_default().entry(entry.status).or_default() += 1;
         self.entries.push_back(entry);
         while self.entries.len() > self.limit {
             self.entries.pop_front();
@@ -99,12 +80,7 @@ impl Journal {
     }
 
     /// Requests of a provider (or of all) whose path contains `path`, oldest first.
-    pub(crate) fn of(
-        &self,
-        provider: Option<Provider>,
-        path: Option<&str>,
-        after: u64,
-    ) -> Vec<Entry> {
+    pub(crate) fn of(&self, provider: Option<Provider>, path: Option<&str>, after: u64) -> Vec<Entry> {
         self.entries
             .iter()
             .filter(|e| e.seq > after && provider.is_none_or(|p| p == e.provider))
@@ -162,9 +138,7 @@ fn show_body(body: &[u8], whole: bool) -> Value {
 }
 
 fn is_secret(name: &str) -> bool {
-    SECRET_NAMES
-        .iter()
-        .any(|secret| name.eq_ignore_ascii_case(secret))
+    SECRET_NAMES.iter().any(|secret| name.eq_ignore_ascii_case(secret))
 }
 
 /// Takes secret values out of a JSON text, at any depth.
@@ -200,23 +174,13 @@ pub(crate) fn redact_url(url: &str) -> String {
     let Ok(mut parsed) = url::Url::parse(url) else {
         return "(not a URL)".to_owned();
     };
-    let names: Vec<String> = parsed
-        .query_pairs()
-        .map(|(name, _)| name.into_owned())
-        .collect();
+    let names: Vec<String> = parsed.query_pairs().map(|(name, _)| name.into_owned()).collect();
     parsed.set_query(None);
-    let segments: Vec<String> = parsed
-        .path_segments()
-        .map(|s| s.map(str::to_owned).collect())
-        .unwrap_or_default();
+    let segments: Vec<String> = parsed.path_segments().map(|s| s.map(str::to_owned).collect()).unwrap_or_default();
     let path = match segments.split_last() {
         Some((last, rest)) if last.len() >= 12 => format!("{}/***", rest.join("/")),
         _ => segments.join("/"),
     };
     parsed.set_path(&path);
-    if names.is_empty() {
-        parsed.to_string()
-    } else {
-        format!("{parsed}?({})", names.join(", "))
-    }
+    if names.is_empty() { parsed.to_string() } else { format!("{parsed}?({})", names.join(", ")) }
 }

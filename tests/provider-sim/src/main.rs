@@ -48,18 +48,14 @@ async fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_unset| {
-                tracing_subscriber::EnvFilter::new("provider_sim=info,warn")
-            }),
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_unset| tracing_subscriber::EnvFilter::new("provider_sim=info,warn")),
         )
         .init();
     let settings = match serde_json::from_str(&options.config)
         .context("the settings are not JSON")
-        .and_then(|given| {
-            Settings::default()
-                .with(given)
-                .context("the settings cannot be used")
-        }) {
+        .and_then(|given| Settings::default().with(given).context("the settings cannot be used"))
+    {
         Ok(settings) => settings,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -76,10 +72,7 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(options: Options, settings: Settings) -> anyhow::Result<()> {
-    if rustls::crypto::ring::default_provider()
-        .install_default()
-        .is_err()
-    {
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
         bail!("another TLS provider is installed already");
     }
     let http = reqwest::Client::builder()
@@ -116,9 +109,7 @@ async fn serve(options: Options, settings: Settings) -> anyhow::Result<()> {
     .run();
     let handle = server.handle();
     let mut stdout = std::io::stdout();
-    writeln!(stdout, "listening on {address}")
-        .and_then(|()| stdout.flush())
-        .context("telling the port")?;
+    writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush()).context("telling the port")?;
     tokio::select! {
         ended = server => ended.context("the server ended by itself")?,
         _ = terminate.recv() => handle.stop(false).await,

@@ -29,13 +29,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 2)]
     pub(crate) threads: usize,
     /// Settings as a JSON object, the same as the body of `POST /_sim/config`.
-    #[arg(
-        long,
-        env = "PROVIDER_SIM_CONFIG",
-        default_value = "{}",
-        hide_default_value = true,
-        hide_env_values = true
-    )]
+    #[arg(long, env = "PROVIDER_SIM_CONFIG", default_value = "{}", hide_default_value = true, hide_env_values = true)]
     pub(crate) config: String,
 }
 

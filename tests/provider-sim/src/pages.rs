@@ -24,9 +24,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
 /// Renders a page, or says why it cannot be.
 pub(crate) fn render(page: &impl Template) -> HttpResponse {
     match page.render() {
-        Ok(html) => HttpResponse::Ok()
-            .content_type("text/html; charset=utf-8")
-            .body(html),
+        Ok(html) => HttpResponse::Ok().content_type("text/html; charset=utf-8").body(html),
         Err(error) => HttpResponse::InternalServerError().body(error.to_string()),
     }
 }
@@ -93,15 +91,11 @@ struct WebhookRow {
 
 /// Times on the pages are India's.
 fn local(at: DateTime<Utc>) -> String {
-    at.with_timezone(&crate::clock::ist())
-        .format("%d %b %H:%M:%S")
-        .to_string()
+    at.with_timezone(&crate::clock::ist()).format("%d %b %H:%M:%S").to_string()
 }
 
 pub(crate) async fn home() -> HttpResponse {
-    HttpResponse::Found()
-        .insert_header((LOCATION, "/_sim/inbox"))
-        .finish()
+    HttpResponse::Found().insert_header((LOCATION, "/_sim/inbox")).finish()
 }
 
 async fn inbox(sim: Shared, filter: Query<Filter>) -> HttpResponse {
@@ -112,30 +106,18 @@ async fn inbox(sim: Shared, filter: Query<Filter>) -> HttpResponse {
     let rows = messages
         .into_iter()
         .take(SHOWN)
-        .map(|message| InboxRow {
-            at: local(message.at),
-            summary: summary(&message),
-            message,
-        })
+        .map(|message| InboxRow { at: local(message.at), summary: summary(&message), message })
         .collect();
     render(&InboxPage {
         rows,
         received,
         to: filter.to.clone().unwrap_or_default(),
-        channel: filter
-            .channel
-            .map(Channel::name)
-            .unwrap_or_default()
-            .to_owned(),
+        channel: filter.channel.map(Channel::name).unwrap_or_default().to_owned(),
     })
 }
 
 fn summary(message: &Message) -> String {
-    let text = message
-        .subject
-        .as_deref()
-        .or(message.text.as_deref())
-        .or(message.template.as_deref());
+    let text = message.subject.as_deref().or(message.text.as_deref()).or(message.template.as_deref());
     text.unwrap_or("(no subject)").chars().take(160).collect()
 }
 
@@ -143,22 +125,9 @@ async fn message(sim: Shared, id: Path<u64>) -> HttpResponse {
     let Some(message) = sim.world().inbox.get(*id) else {
         return HttpResponse::NotFound().body("no such message, or too long ago");
     };
-    let shown = |value: &serde_json::Value| {
-        value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned)
-    };
-    let args = message
-        .args
-        .iter()
-        .chain(&message.headers)
-        .map(|(n, v)| (n.clone(), shown(v)))
-        .collect();
-    render(&MessagePage {
-        at: local(message.at),
-        args,
-        message,
-    })
+    let shown = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let args = message.args.iter().chain(&message.headers).map(|(n, v)| (n.clone(), shown(v))).collect();
+    render(&MessagePage { at: local(message.at), args, message })
 }
 
 /// The HTML part by itself, for the frame: no scripts, nothing fetched from elsewhere but pictures.
@@ -167,10 +136,7 @@ async fn message_html(sim: Shared, id: Path<u64>) -> HttpResponse {
     match html {
         Some(html) => HttpResponse::Ok()
             .content_type("text/html; charset=utf-8")
-            .insert_header((
-                "Content-Security-Policy",
-                "sandbox allow-popups; script-src 'none'; frame-src 'none'",
-            ))
+            .insert_header(("Content-Security-Policy", "sandbox allow-popups; script-src 'none'; frame-src 'none'"))
             .body(html),
         None => HttpResponse::NotFound().body("no HTML part"),
     }
@@ -187,12 +153,7 @@ async fn activity(sim: Shared) -> HttpResponse {
             at: local(click.at),
             network: click.network.name(),
             campaign: click.campaign,
-            sub_ids: click
-                .sub_ids
-                .iter()
-                .map(|(n, v)| format!("{n}={v}"))
-                .collect::<Vec<_>>()
-                .join(" "),
+            sub_ids: click.sub_ids.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>().join(" "),
             target: click.target.unwrap_or_default(),
             landed: click.landed_at.map(local).unwrap_or_default(),
         })
@@ -206,18 +167,12 @@ async fn activity(sim: Shared) -> HttpResponse {
             answers: delivery
                 .attempts
                 .iter()
-                .map(|a| {
-                    a.status
-                        .map_or_else(|| a.error.clone().unwrap_or_default(), |s| s.to_string())
-                })
+                .map(|a| a.status.map_or_else(|| a.error.clone().unwrap_or_default(), |s| s.to_string()))
                 .collect::<Vec<_>>()
                 .join(", "),
             event: delivery.draft.event,
             state: format!("{:?}", delivery.state).to_lowercase(),
-            resend_of: delivery
-                .resend_of
-                .map(|id| format!("again of {id}"))
-                .unwrap_or_default(),
+            resend_of: delivery.resend_of.map(|id| format!("again of {id}")).unwrap_or_default(),
         })
         .collect();
     render(&ActivityPage { clicks, webhooks })

@@ -81,15 +81,7 @@ impl Network {
         match self {
             Self::Admitad => &["pending", "approved", "declined", "approved_but_stalled"],
             Self::Vcommission => &["pending", "approved", "cancelled", "rejected"],
-            Self::Cuelinks => &[
-                "pending",
-                "validated",
-                "payable",
-                "invoice_raised",
-                "paid",
-                "rejected",
-                "claimed",
-            ],
+            Self::Cuelinks => &["pending", "validated", "payable", "invoice_raised", "paid", "rejected", "claimed"],
         }
     }
 
@@ -97,9 +89,7 @@ impl Network {
     pub(crate) fn sub_id_names(self) -> &'static [&'static str] {
         match self {
             Self::Admitad => &["subid4", "subid", "subid1", "subid2", "subid3"],
-            Self::Vcommission => &[
-                "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9", "p10", "source",
-            ],
+            Self::Vcommission => &["p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9", "p10", "source"],
             Self::Cuelinks => &["subid", "subid2", "subid3", "subid4", "subid5"],
         }
     }

@@ -7,10 +7,7 @@ use std::collections::BTreeMap;
 /// The settings, as JSON the body of `POST /_sim/config`. An empty URL switches that webhook off.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a switch of its own, named as in the JSON"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own, named as in the JSON")]
 pub(crate) struct Settings {
     /// Accepted API keys. An empty list accepts any key that is not empty.
     pub(crate) keys: Keys,
@@ -211,26 +208,14 @@ impl Default for Settings {
 
 impl Default for Retry {
     fn default() -> Self {
-        Self {
-            max_attempts: 8,
-            base_ms: 250,
-            max_ms: 10_000,
-            timeout_ms: 5_000,
-        }
+        Self { max_attempts: 8, base_ms: 250, max_ms: 10_000, timeout_ms: 5_000 }
     }
 }
 
 impl Default for RatePerMinute {
     fn default() -> Self {
         // Admitad publishes 600. SendGrid names its limit on every answer, so it has one; no figure of the others binds.
-        Self {
-            sendgrid: 6_000_000,
-            msg91: 0,
-            admitad: 600,
-            vcommission: 0,
-            cuelinks: 0,
-            razorpay: 0,
-        }
+        Self { sendgrid: 6_000_000, msg91: 0, admitad: 600, vcommission: 0, cuelinks: 0, razorpay: 0 }
     }
 }
 
@@ -255,15 +240,11 @@ impl Settings {
         if let (Value::Object(whole), Value::Object(changes)) = (&mut whole, changes) {
             for (name, value) in changes {
                 match (whole.get_mut(&name), value) {
-                    (Some(Value::Object(old)), Value::Object(new))
-                        if !replaced.contains(&name.as_str()) =>
-                    {
+                    (Some(Value::Object(old)), Value::Object(new)) if !replaced.contains(&name.as_str()) => {
                         old.extend(new);
                     }
                     // `null` means "off" for a text, so that a script can pass what it has not.
-                    (Some(old @ Value::String(_)), Value::Null) => {
-                        *old = Value::String(String::new())
-                    }
+                    (Some(old @ Value::String(_)), Value::Null) => *old = Value::String(String::new()),
                     (_, value) => {
                         whole.insert(name, value);
                     }

@@ -145,12 +145,7 @@ impl Book {
             Network::Vcommission => 0x66d0_0000_0001,
             Network::Cuelinks => 5_500_001,
         };
-        Self {
-            network,
-            rows: Vec::new(),
-            by_id: HashMap::new(),
-            next: base + seed % 10_000 * 1_000_000,
-        }
+        Self { network, rows: Vec::new(), by_id: HashMap::new(), next: base + seed % 10_000 * 1_000_000 }
     }
 
     /// All rows.
@@ -187,24 +182,10 @@ impl Book {
         now: DateTime<Utc>,
     ) -> Result<Transaction, BookError> {
         let network = self.network;
-        if let Some(name) = new
-            .sub_ids
-            .keys()
-            .find(|name| !network.sub_id_names().contains(&name.as_str()))
-        {
-            return Err(BookError::UnknownSubId {
-                network,
-                name: name.clone(),
-            });
+        if let Some(name) = new.sub_ids.keys().find(|name| !network.sub_id_names().contains(&name.as_str())) {
+            return Err(BookError::UnknownSubId { network, name: name.clone() });
         }
-        let status = new.status.unwrap_or_else(|| {
-            network
-                .statuses()
-                .first()
-                .copied()
-                .unwrap_or_default()
-                .to_owned()
-        });
+        let status = new.status.unwrap_or_else(|| network.statuses().first().copied().unwrap_or_default().to_owned());
         check_status(network, &status, new.force)?;
         let id = match new.id {
             None => self.next_id(),
@@ -214,15 +195,9 @@ impl Book {
         let mut sub_ids = click.map(|c| c.sub_ids.clone()).unwrap_or_default();
         if let (None, Some(sub_id)) = (click, new.sub_id) {
             // Without a click we do as our own links do: the click id in the parameter meant for it.
-            let names: &[&str] = if network == Network::Admitad {
-                &["subid", "subid4"]
-            } else {
-                network.sub_id_names()
-            };
-            for name in names
-                .iter()
-                .take(if network == Network::Admitad { 2 } else { 1 })
-            {
+            let names: &[&str] =
+                if network == Network::Admitad { &["subid", "subid4"] } else { network.sub_id_names() };
+            for name in names.iter().take(if network == Network::Admitad { 2 } else { 1 }) {
                 sub_ids.insert((*name).to_owned(), sub_id.clone());
             }
         }
@@ -233,14 +208,9 @@ impl Book {
             click_id: click.map_or_else(|| ids.hex(24), |c| c.id.clone()),
             sub_ids,
             campaign_id,
-            campaign_name: new
-                .campaign_name
-                .unwrap_or_else(|| format!("Campaign {campaign_id}")),
-            order_id: Some(
-                new.order_id
-                    .unwrap_or_else(|| format!("OD-SIM-{}", ids.digits(8))),
-            )
-            .filter(|o| !o.is_empty()),
+            campaign_name: new.campaign_name.unwrap_or_else(|| format!("Campaign {campaign_id}")),
+            order_id: Some(new.order_id.unwrap_or_else(|| format!("OD-SIM-{}", ids.digits(8))))
+                .filter(|o| !o.is_empty()),
             sale_amount: new.sale_amount,
             commission: new.commission,
             currency: new.currency.unwrap_or_else(|| "INR".to_owned()),
@@ -252,9 +222,7 @@ impl Book {
             updated_at: at,
             id: id.clone(),
         });
-        self.get(&id)
-            .cloned()
-            .ok_or(BookError::NotFound { network, id })
+        self.get(&id).cloned().ok_or(BookError::NotFound { network, id })
     }
 
     /// Books a row as it is.
@@ -271,10 +239,7 @@ impl Book {
         now: DateTime<Utc>,
     ) -> Result<(Transaction, Transaction), BookError> {
         let network = self.network;
-        let not_found = || BookError::NotFound {
-            network,
-            id: id.to_owned(),
-        };
+        let not_found = || BookError::NotFound { network, id: id.to_owned() };
         if let Some(status) = &change.status {
             check_status(network, status, change.force)?;
         }
@@ -315,8 +280,5 @@ fn check_status(network: Network, status: &str, force: bool) -> Result<(), BookE
     if force || network.statuses().contains(&status) {
         return Ok(());
     }
-    Err(BookError::UnknownStatus {
-        network,
-        status: status.to_owned(),
-    })
+    Err(BookError::UnknownStatus { network, status: status.to_owned() })
 }

@@ -31,8 +31,7 @@ fn postback(
     asked: Option<bool>,
 ) -> Option<Draft> {
     let told_differently = before.is_none_or(|b| {
-        (&b.status, b.paid, b.commission, b.sale_amount)
-            != (&row.status, row.paid, row.commission, row.sale_amount)
+        (&b.status, b.paid, b.commission, b.sale_amount) != (&row.status, row.paid, row.commission, row.sale_amount)
     });
     match (asked, row.network) {
         (Some(false), _) => None,
@@ -51,11 +50,7 @@ async fn create(sim: Shared, body: Bytes) -> Answer {
         let mut world = sim.world();
         let world = &mut *world;
         let now = world.now();
-        let click = new
-            .sub_id
-            .as_deref()
-            .and_then(|s| world.clicks.with_sub_id(new.network, s))
-            .cloned();
+        let click = new.sub_id.as_deref().and_then(|s| world.clicks.with_sub_id(new.network, s)).cloned();
         let ids = &mut world.ids;
         let book = match new.network {
             Network::Admitad => &mut world.admitad_book,
@@ -67,8 +62,7 @@ async fn create(sim: Shared, body: Bytes) -> Answer {
         (row, told)
     };
     let deliveries = arc(&sim).deliver(told.into_iter().collect());
-    Ok(HttpResponse::Created()
-        .json(json!({"id": row.id, "transaction": row, "deliveries": deliveries})))
+    Ok(HttpResponse::Created().json(json!({"id": row.id, "transaction": row, "deliveries": deliveries})))
 }
 
 fn network(name: &str) -> Result<Network, ControlError> {
@@ -88,10 +82,7 @@ async fn change(sim: Shared, path: Path<(String, String)>, body: Bytes) -> Answe
         (row, told)
     };
     let deliveries = arc(&sim).deliver(told.into_iter().collect());
-    Ok(
-        HttpResponse::Ok()
-            .json(json!({"id": row.id, "transaction": row, "deliveries": deliveries})),
-    )
+    Ok(HttpResponse::Ok().json(json!({"id": row.id, "transaction": row, "deliveries": deliveries})))
 }
 
 async fn one(sim: Shared, path: Path<(String, String)>) -> Answer {
@@ -120,22 +111,13 @@ async fn list(sim: Shared, filter: Query<Filter>) -> Answer {
         .into_iter()
         .filter(|n| filter.network.is_none_or(|wanted| wanted == *n))
         .flat_map(|n| world.book(n).rows())
-        .filter(|row| {
-            filter
-                .sub_id
-                .as_deref()
-                .is_none_or(|s| row.sub_ids.values().any(|v| v == s))
-        })
+        .filter(|row| filter.sub_id.as_deref().is_none_or(|s| row.sub_ids.values().any(|v| v == s)))
         .filter(|row| filter.order_id.is_none() || row.order_id == filter.order_id)
         .filter(|row| filter.status.as_deref().is_none_or(|s| row.status == s))
         .collect();
     let count = matching.len();
-    let page: Vec<Transaction> = matching
-        .into_iter()
-        .skip(filter.offset.unwrap_or(0))
-        .take(filter.limit.unwrap_or(1_000))
-        .cloned()
-        .collect();
+    let page: Vec<Transaction> =
+        matching.into_iter().skip(filter.offset.unwrap_or(0)).take(filter.limit.unwrap_or(1_000)).cloned().collect();
     drop(world);
     Ok(HttpResponse::Ok().json(json!({"count": count, "transactions": page})))
 }
@@ -159,12 +141,7 @@ struct ClickFilter {
 async fn clicks(sim: Shared, filter: Query<ClickFilter>) -> Answer {
     let mut clicks = sim.world().clicks.latest(usize::MAX);
     clicks.retain(|c| filter.network.is_none_or(|n| n == c.network));
-    clicks.retain(|c| {
-        filter
-            .sub_id
-            .as_deref()
-            .is_none_or(|s| c.sub_ids.values().any(|v| v == s))
-    });
+    clicks.retain(|c| filter.sub_id.as_deref().is_none_or(|s| c.sub_ids.values().any(|v| v == s)));
     let count = clicks.len();
     clicks.truncate(filter.limit.unwrap_or(1_000));
     Ok(HttpResponse::Ok().json(json!({"count": count, "clicks": clicks})))

@@ -25,21 +25,15 @@ async fn list(sim: Shared, filter: Query<Filter>) -> Answer {
         (world.inbox.matching(&filter), world.inbox.received())
     };
     let plain: Vec<&Message> = messages.iter().map(Arc::as_ref).collect();
-    Ok(HttpResponse::Ok()
-        .json(json!({"count": plain.len(), "received": received, "messages": plain})))
+    Ok(HttpResponse::Ok().json(json!({"count": plain.len(), "received": received, "messages": plain})))
 }
 
 fn find(sim: &Shared, id: u64, channel: Option<Channel>) -> Result<Arc<Message>, ControlError> {
-    let message = sim
-        .world()
-        .inbox
-        .get(id)
-        .ok_or_else(|| ControlError::NotFound(format!("message {id}")))?;
+    let message = sim.world().inbox.get(id).ok_or_else(|| ControlError::NotFound(format!("message {id}")))?;
     match channel {
-        Some(wanted) if wanted != message.channel => Err(ControlError::Refused(format!(
-            "message {id} is not of the channel {}",
-            wanted.name()
-        ))),
+        Some(wanted) if wanted != message.channel => {
+            Err(ControlError::Refused(format!("message {id} is not of the channel {}", wanted.name())))
+        }
         _ => Ok(message),
     }
 }
@@ -64,23 +58,16 @@ async fn event(sim: Shared, id: Path<u64>, body: Bytes) -> Answer {
         Value::String(kind) => vec![kind.as_str()],
         Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
         _ => {
-            return Err(ControlError::Refused(
-                "\"event\" must be a text or a list of texts".to_owned(),
-            ));
+            return Err(ControlError::Refused("\"event\" must be a text or a list of texts".to_owned()));
         }
     };
     let sg_message_id = format!("{}.recvd-0", message.provider_id);
     let happened: Vec<Value> = {
         let mut world = sim.world();
-        kinds
-            .iter()
-            .map(|kind| events::event(&mut world, &message, kind, &sg_message_id, &asked.extra))
-            .collect()
+        kinds.iter().map(|kind| events::event(&mut world, &message, kind, &sg_message_id, &asked.extra)).collect()
     };
     let Some(batch) = events::batch(&sim, &happened) else {
-        return Err(ControlError::Refused(
-            "\"sendgrid_event_url\" is not set".to_owned(),
-        ));
+        return Err(ControlError::Refused("\"sendgrid_event_url\" is not set".to_owned()));
     };
     let deliveries = arc(&sim).deliver(vec![batch]);
     Ok(HttpResponse::Ok().json(json!({"events": happened, "deliveries": deliveries})))
@@ -91,9 +78,7 @@ async fn report(sim: Shared, id: Path<u64>, body: Bytes) -> Answer {
     let message = find(&sim, *id, Some(Channel::Sms))?;
     let deliveries = reports::send(&arc(&sim), &[message], Some(&verdict));
     if deliveries.is_empty() {
-        return Err(ControlError::Refused(
-            "\"msg91_report_url\" is not set".to_owned(),
-        ));
+        return Err(ControlError::Refused("\"msg91_report_url\" is not set".to_owned()));
     }
     Ok(HttpResponse::Ok().json(json!({"deliveries": deliveries})))
 }

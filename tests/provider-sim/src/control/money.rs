@@ -28,9 +28,7 @@ async fn play(sim: Shared, body: Bytes) -> Answer {
 async fn payments(sim: Shared) -> Answer {
     let world = sim.world();
     let state = &world.razorpay;
-    Ok(HttpResponse::Ok().json(
-        json!({"payments": state.payments, "orders": state.orders, "refunds": state.refunds}),
-    ))
+    Ok(HttpResponse::Ok().json(json!({"payments": state.payments, "orders": state.orders, "refunds": state.refunds})))
 }
 
 async fn payouts(sim: Shared) -> Answer {

@@ -75,12 +75,7 @@ async fn list(sim: Shared, filter: Query<Filter>) -> Answer {
         .deliveries
         .iter()
         .filter(|d| filter.source.is_none_or(|s| s == d.draft.source))
-        .filter(|d| {
-            filter
-                .event
-                .as_deref()
-                .is_none_or(|e| d.draft.event.contains(e))
-        })
+        .filter(|d| filter.event.as_deref().is_none_or(|e| d.draft.event.contains(e)))
         .filter(|d| filter.entity.as_deref().is_none_or(|e| d.draft.entity == e))
         .filter(|d| filter.state.as_deref().is_none_or(|s| json!(d.state) == s))
         .filter(|d| filter.after.is_none_or(|after| d.id > after))
@@ -90,10 +85,7 @@ async fn list(sim: Shared, filter: Query<Filter>) -> Answer {
 }
 
 fn find(world: &World, id: u64) -> Result<&Delivery, ControlError> {
-    world
-        .deliveries
-        .get(id)
-        .ok_or_else(|| ControlError::NotFound(format!("webhook {id}")))
+    world.deliveries.get(id).ok_or_else(|| ControlError::NotFound(format!("webhook {id}")))
 }
 
 async fn one(sim: Shared, id: Path<u64>) -> Answer {
@@ -120,15 +112,9 @@ struct Resend {
 
 async fn resend(sim: Shared, body: Bytes) -> Answer {
     let asked: Resend = read(&body)?;
-    let ids: Vec<u64> = asked
-        .id
-        .into_iter()
-        .chain(asked.ids.iter().copied())
-        .collect();
+    let ids: Vec<u64> = asked.id.into_iter().chain(asked.ids.iter().copied()).collect();
     if ids.is_empty() {
-        return Err(ControlError::Refused(
-            "\"id\" or \"ids\" is needed".to_owned(),
-        ));
+        return Err(ControlError::Refused("\"id\" or \"ids\" is needed".to_owned()));
     }
     let mut again = Vec::new();
     {
@@ -148,19 +134,12 @@ async fn resend(sim: Shared, body: Bytes) -> Answer {
         }
     }
     let sim = arc(&sim);
-    let deliveries: Vec<u64> = again
-        .into_iter()
-        .flat_map(|(id, draft)| sim.deliver_again(id, draft))
-        .collect();
+    let deliveries: Vec<u64> = again.into_iter().flat_map(|(id, draft)| sim.deliver_again(id, draft)).collect();
     Ok(HttpResponse::Ok().json(json!({"deliveries": deliveries})))
 }
 
 fn set_header(draft: &mut Draft, name: &str, value: &str) {
-    if let Some((_, old)) = draft
-        .headers
-        .iter_mut()
-        .find(|(have, _)| have.eq_ignore_ascii_case(name))
-    {
+    if let Some((_, old)) = draft.headers.iter_mut().find(|(have, _)| have.eq_ignore_ascii_case(name)) {
         value.clone_into(old);
     }
 }
@@ -205,10 +184,7 @@ async fn custom(sim: Shared, body: Bytes) -> Answer {
                     razorpay::signed(&world.settings, event, &event_id, "", Bytes::from(body))
                 }
                 (None, Some(payload)) => {
-                    let entities: Vec<(&str, Value)> = payload
-                        .iter()
-                        .map(|(n, v)| (n.as_str(), v.clone()))
-                        .collect();
+                    let entities: Vec<(&str, Value)> = payload.iter().map(|(n, v)| (n.as_str(), v.clone())).collect();
                     razorpay::draft(&mut world, event, &entities)
                 }
                 (None, None) => return Err(missing("\"payload\" or \"body\"")),
@@ -223,9 +199,7 @@ async fn custom(sim: Shared, body: Bytes) -> Answer {
             }
             draft
         }
-        Provider::Sendgrid => {
-            sendgrid::batch(&sim, &asked.events.ok_or_else(|| missing("\"events\""))?)
-        }
+        Provider::Sendgrid => sendgrid::batch(&sim, &asked.events.ok_or_else(|| missing("\"events\""))?),
         Provider::Admitad | Provider::Vcommission | Provider::Cuelinks => {
             let params = asked.params.ok_or_else(|| missing("\"params\""))?;
             postback(&sim.world(), asked.source, &params)
@@ -237,10 +211,7 @@ async fn custom(sim: Shared, body: Bytes) -> Answer {
         Provider::Shop => return Err(ControlError::Refused("a shop sends no webhooks".to_owned())),
     };
     let Some(draft) = draft else {
-        return Err(ControlError::Refused(format!(
-            "no webhook address is set for {}",
-            asked.source.name()
-        )));
+        return Err(ControlError::Refused(format!("no webhook address is set for {}", asked.source.name())));
     };
     let deliveries = arc(&sim).deliver(vec![draft]);
     Ok(HttpResponse::Ok().json(json!({"deliveries": deliveries})))
@@ -257,14 +228,7 @@ fn postback(world: &World, source: Provider, params: &Map<String, Value>) -> Opt
     let base = url.split('?').next().filter(|base| !base.is_empty())?;
     let pairs: Vec<(&str, String)> = params
         .iter()
-        .map(|(name, value)| {
-            (
-                name.as_str(),
-                value
-                    .as_str()
-                    .map_or_else(|| value.to_string(), str::to_owned),
-            )
-        })
+        .map(|(name, value)| (name.as_str(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
         .collect();
     Some(Draft {
         source,
@@ -281,11 +245,7 @@ fn postback(world: &World, source: Provider, params: &Map<String, Value>) -> Opt
 
 fn report(world: &World, body: String) -> Option<Draft> {
     let url = &world.settings.msg91_report_url;
-    let kind = if body.starts_with("data=") {
-        "application/x-www-form-urlencoded"
-    } else {
-        "application/json"
-    };
+    let kind = if body.starts_with("data=") { "application/x-www-form-urlencoded" } else { "application/json" };
     (!url.is_empty()).then(|| Draft {
         source: Provider::Msg91,
         event: "report made to order".to_owned(),

@@ -29,78 +29,45 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .route("/token/", web::post().to(token::issue))
         .route("/statistics/actions/", web::get().to(actions::list))
         .route("/me/balance/extended/", web::get().to(balance))
-        .route(
-            "/deeplink/{website}/advcampaign/{campaign}/",
-            web::get().to(deep_link),
-        )
+        .route("/deeplink/{website}/advcampaign/{campaign}/", web::get().to(deep_link))
         .route("/g/{hash}/", web::get().to(click))
         .route("/g/{hash}", web::get().to(click))
         .route("/goto/{hash}/", web::get().to(click))
         // A missing slash redirects, and clients then drop their header: the trap is part of the contract.
         .route("/token", web::to(add_slash))
         .route("/statistics/actions", web::to(add_slash))
-        .default_service(web::to(|| async {
-            refuse(StatusCode::NOT_FOUND, "not_found", "Not found", 3)
-        }));
+        .default_service(web::to(|| async { refuse(StatusCode::NOT_FOUND, "not_found", "Not found", 3) }));
 }
 
 async fn add_slash(request: HttpRequest) -> HttpResponse {
     let query = request.query_string();
     let joint = if query.is_empty() { "" } else { "?" };
-    HttpResponse::MovedPermanently()
-        .insert_header(("Location", format!("{}/{joint}{query}", request.path())))
-        .finish()
+    HttpResponse::MovedPermanently().insert_header(("Location", format!("{}/{joint}{query}", request.path()))).finish()
 }
 
 /// An error body.
 fn refuse(status: StatusCode, error: &str, description: &str, code: u32) -> HttpResponse {
-    HttpResponse::build(status)
-        .json(json!({"error": error, "error_description": description, "error_code": code}))
+    HttpResponse::build(status).json(json!({"error": error, "error_description": description, "error_code": code}))
 }
 
 /// Refuses a call whose token is unknown, expired or without the scope.
 fn authorised(world: &World, headers: &HeaderMap, scope: &str) -> Result<(), HttpResponse> {
-    let bearer = headers
-        .get(AUTHORIZATION)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.strip_prefix("Bearer "));
+    let bearer = headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
     let Some(access) = bearer.and_then(|token| world.admitad.access.get(token.trim())) else {
-        return Err(refuse(
-            StatusCode::UNAUTHORIZED,
-            "invalid_token",
-            "Invalid access token",
-            1,
-        ));
+        return Err(refuse(StatusCode::UNAUTHORIZED, "invalid_token", "Invalid access token", 1));
     };
     if access.expires_at <= world.now() {
-        return Err(refuse(
-            StatusCode::UNAUTHORIZED,
-            "expired_token",
-            "The access token has expired",
-            0,
-        ));
+        return Err(refuse(StatusCode::UNAUTHORIZED, "expired_token", "The access token has expired", 0));
     }
     if !access.scope.split(' ').any(|s| s == scope) {
-        return Err(refuse(
-            StatusCode::FORBIDDEN,
-            "insufficient_scope",
-            "The token lacks the scope",
-            2,
-        ));
+        return Err(refuse(StatusCode::FORBIDDEN, "insufficient_scope", "The token lacks the scope", 2));
     }
     Ok(())
 }
 
 async fn click(sim: Shared, request: HttpRequest, hash: Path<String>) -> HttpResponse {
     let query = Params::parse(request.query_string());
-    landing::follow(
-        &sim,
-        &request,
-        Network::Admitad,
-        &hash,
-        query.get("ulp"),
-        &query,
-    )
+    landing::follow(&sim, &request, Network::Admitad, &hash, query.get("ulp"), &query)
 }
 
 /// What is owed to us, by currency.
@@ -132,26 +99,17 @@ async fn balance(sim: Shared, request: HttpRequest) -> HttpResponse {
     HttpResponse::Ok().json(rows)
 }
 
-async fn deep_link(
-    sim: Shared,
-    request: HttpRequest,
-    path: Path<(String, String)>,
-) -> HttpResponse {
+async fn deep_link(sim: Shared, request: HttpRequest, path: Path<(String, String)>) -> HttpResponse {
     if let Err(refusal) = authorised(&sim.world(), request.headers(), "deeplink_generator") {
         return refusal;
     }
     let (website, campaign) = path.into_inner();
     let connection = request.connection_info();
-    let base = format!(
-        "{}://{}/admitad/g/{website}-{campaign}/",
-        connection.scheme(),
-        connection.host()
-    );
-    let sub_ids: Vec<(String, String)> =
-        url::form_urlencoded::parse(request.query_string().as_bytes())
-            .into_owned()
-            .filter(|(name, _)| name.starts_with("subid"))
-            .collect();
+    let base = format!("{}://{}/admitad/g/{website}-{campaign}/", connection.scheme(), connection.host());
+    let sub_ids: Vec<(String, String)> = url::form_urlencoded::parse(request.query_string().as_bytes())
+        .into_owned()
+        .filter(|(name, _)| name.starts_with("subid"))
+        .collect();
     let links: Vec<Value> = url::form_urlencoded::parse(request.query_string().as_bytes())
         .filter(|(name, _)| name == "ulp")
         .map(|(_, target)| {

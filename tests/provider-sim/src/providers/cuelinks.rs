@@ -23,9 +23,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .route("/api/v2/transactions.json", web::get().to(transactions::v2))
         .route("", web::get().to(click))
         .route("/", web::get().to(click))
-        .default_service(web::to(|| async {
-            refuse(StatusCode::NOT_FOUND, "not found")
-        }));
+        .default_service(web::to(|| async { refuse(StatusCode::NOT_FOUND, "not found") }));
 }
 
 fn refuse(status: StatusCode, message: &str) -> HttpResponse {
@@ -41,14 +39,9 @@ enum Version {
 
 /// Refuses a call whose key is missing, not accepted, or written in the other version's way.
 fn authorised(world: &World, headers: &HeaderMap, version: Version) -> Result<(), HttpResponse> {
-    let text = headers
-        .get(AUTHORIZATION)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.strip_prefix("Token "));
+    let text = headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Token "));
     let key = match version {
-        Version::V2 => text
-            .and_then(|t| t.trim().strip_prefix("token="))
-            .map(|t| t.trim_matches('"')),
+        Version::V2 => text.and_then(|t| t.trim().strip_prefix("token=")).map(|t| t.trim_matches('"')),
         Version::V3 => text.map(str::trim).filter(|t| !t.starts_with("token=")),
     };
     let accepted = &world.settings.keys.cuelinks;
@@ -86,24 +79,12 @@ async fn convert(sim: Shared, request: HttpRequest, body: Json<Convert>) -> Http
     let Some(target) = body.url.clone().filter(|u| url::Url::parse(u).is_ok()) else {
         return refuse(StatusCode::UNPROCESSABLE_ENTITY, "url is invalid");
     };
-    let mut pairs = vec![
-        (
-            "cid",
-            body.channel_id
-                .clone()
-                .unwrap_or_else(|| "100001".to_owned()),
-        ),
-        ("source", "api".to_owned()),
-    ];
+    let mut pairs =
+        vec![("cid", body.channel_id.clone().unwrap_or_else(|| "100001".to_owned())), ("source", "api".to_owned())];
     pairs.extend(body.subid.clone().map(|subid| ("subid", subid)));
     pairs.push(("url", target.clone()));
     let connection = request.connection_info();
-    let link = format!(
-        "{}://{}/cuelinks/?{}",
-        connection.scheme(),
-        connection.host(),
-        encode(&pairs)
-    );
+    let link = format!("{}://{}/cuelinks/?{}", connection.scheme(), connection.host(), encode(&pairs));
     HttpResponse::Ok().json(json!({"data": {
         "tracking_url": link, "original_url": target, "affiliated": true, "campaign": {"id": 10_001, "name": "Campaign 10001"},
     }}))
@@ -114,12 +95,5 @@ async fn click(sim: Shared, request: HttpRequest) -> HttpResponse {
     let Some(channel) = query.get("cid").or_else(|| query.get("pub_id")) else {
         return HttpResponse::BadRequest().body("cid is required");
     };
-    landing::follow(
-        &sim,
-        &request,
-        Network::Cuelinks,
-        channel,
-        query.get("url"),
-        &query,
-    )
+    landing::follow(&sim, &request, Network::Cuelinks, channel, query.get("url"), &query)
 }

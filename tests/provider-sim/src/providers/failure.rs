@@ -19,11 +19,7 @@ fn body(provider: Provider, status: StatusCode) -> Value {
         }
         Provider::Cuelinks => json!({"message": text}),
         Provider::Razorpay => {
-            let code = if status.is_server_error() {
-                "SERVER_ERROR"
-            } else {
-                "BAD_REQUEST_ERROR"
-            };
+            let code = if status.is_server_error() { "SERVER_ERROR" } else { "BAD_REQUEST_ERROR" };
             json!({"error": {"code": code, "description": text, "source": "NA", "step": "NA", "reason": "NA", "metadata": {}}})
         }
         Provider::Shop => json!({"message": text}),
@@ -31,16 +27,10 @@ fn body(provider: Provider, status: StatusCode) -> Value {
 }
 
 /// An answer with this status, and the ordered body or one of the provider's own shape.
-pub(crate) fn with_body(
-    provider: Provider,
-    status: StatusCode,
-    ordered: Option<&Value>,
-) -> HttpResponse {
+pub(crate) fn with_body(provider: Provider, status: StatusCode, ordered: Option<&Value>) -> HttpResponse {
     let mut answer = HttpResponse::build(status);
     match ordered {
-        Some(Value::String(text)) => answer
-            .content_type("text/plain; charset=utf-8")
-            .body(text.clone()),
+        Some(Value::String(text)) => answer.content_type("text/plain; charset=utf-8").body(text.clone()),
         Some(json) => answer.json(json),
         None => answer.json(body(provider, status)),
     }
@@ -97,7 +87,5 @@ pub(crate) fn html(status: StatusCode) -> HttpResponse {
         "<html>\r\n<head><title>{code} {reason}</title></head>\r\n<body>\r\n<center><h1>{code} {reason}</h1></center>\r\n\
          <hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
     );
-    HttpResponse::build(status)
-        .content_type("text/html")
-        .body(page)
+    HttpResponse::build(status).content_type("text/html").body(page)
 }

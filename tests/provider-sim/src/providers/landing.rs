@@ -21,23 +21,10 @@ pub(crate) fn follow(
     let sub_ids: BTreeMap<String, String> = network
         .sub_id_names()
         .iter()
-        .filter_map(|name| {
-            query
-                .get(name)
-                .map(|value| ((*name).to_owned(), value.to_owned()))
-        })
+        .filter_map(|name| query.get(name).map(|value| ((*name).to_owned(), value.to_owned())))
         .collect();
-    let carried = network
-        .sub_id_names()
-        .iter()
-        .find_map(|name| query.get(name))
-        .unwrap_or_default()
-        .to_owned();
-    let user_agent = request
-        .headers()
-        .get(USER_AGENT)
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or_default();
+    let carried = network.sub_id_names().iter().find_map(|name| query.get(name)).unwrap_or_default().to_owned();
+    let user_agent = request.headers().get(USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let id = {
         let mut world = sim.world();
         let id = world.ids.hex(24);
@@ -62,14 +49,8 @@ pub(crate) fn follow(
     ];
     let connection = request.connection_info();
     let host = format!("{}://{}", connection.scheme(), connection.host());
-    let location = format!(
-        "{host}/shop/{}?{}",
-        merchant(target, campaign),
-        encode(&pairs)
-    );
-    HttpResponse::Found()
-        .insert_header((LOCATION, location))
-        .finish()
+    let location = format!("{host}/shop/{}?{}", merchant(target, campaign), encode(&pairs));
+    HttpResponse::Found().insert_header((LOCATION, location)).finish()
 }
 
 /// The merchant's name in the path: the target's host, or the name in a target that is a landing page of ours already.
@@ -77,23 +58,11 @@ fn merchant(target: Option<&str>, campaign: &str) -> String {
     let parsed = target.and_then(|t| Url::parse(t).ok());
     let named = parsed.as_ref().and_then(|url| {
         let mut segments = url.path_segments()?;
-        (segments.next()? == "shop")
-            .then(|| segments.next().map(str::to_owned))
-            .flatten()
+        (segments.next()? == "shop").then(|| segments.next().map(str::to_owned)).flatten()
     });
-    let host = || {
-        parsed
-            .as_ref()
-            .and_then(|url| url.host_str().map(str::to_owned))
-    };
-    named
-        .filter(|n| !n.is_empty())
-        .or_else(host)
-        .unwrap_or_else(|| {
-            let plain: String = campaign
-                .chars()
-                .filter(char::is_ascii_alphanumeric)
-                .collect();
-            format!("campaign-{plain}")
-        })
+    let host = || parsed.as_ref().and_then(|url| url.host_str().map(str::to_owned));
+    named.filter(|n| !n.is_empty()).or_else(host).unwrap_or_else(|| {
+        let plain: String = campaign.chars().filter(char::is_ascii_alphanumeric).collect();
+        format!("campaign-{plain}")
+    })
 }

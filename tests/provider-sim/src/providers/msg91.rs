@@ -53,16 +53,8 @@ fn refuse(world: &World, message: &str, code: Option<&str>) -> HttpResponse {
 }
 
 /// Refuses a call from a wrong address, with a wrong key, or without credit.
-fn authorised(
-    world: &World,
-    headers: &HeaderMap,
-    query_key: Option<&str>,
-) -> Result<(), HttpResponse> {
-    let key = headers
-        .get("authkey")
-        .and_then(|v| v.to_str().ok())
-        .or(query_key)
-        .filter(|k| !k.is_empty());
+fn authorised(world: &World, headers: &HeaderMap, query_key: Option<&str>) -> Result<(), HttpResponse> {
+    let key = headers.get("authkey").and_then(|v| v.to_str().ok()).or(query_key).filter(|k| !k.is_empty());
     let accepted = &world.settings.keys.msg91;
     let Some(key) = key else {
         return Err(refuse(world, "authkey missing", Some("106")));
@@ -175,24 +167,16 @@ fn variables(recipient: &Map<String, Value>) -> Map<String, Value> {
         "realTimeResponse",
         "recipients",
     ];
-    recipient
-        .iter()
-        .filter(|(name, _)| !fixed.contains(&name.as_str()))
-        .map(|(n, v)| (n.clone(), v.clone()))
-        .collect()
+    recipient.iter().filter(|(name, _)| !fixed.contains(&name.as_str())).map(|(n, v)| (n.clone(), v.clone())).collect()
 }
 
 /// The text as the handset shows it: the registered template filled in, or the bare variables when it is not known here.
 fn render(template: Option<&String>, args: &Map<String, Value>) -> String {
-    let shown = |value: &Value| {
-        value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned)
-    };
+    let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     match template {
-        Some(template) => args.iter().fold(template.clone(), |text, (name, value)| {
-            text.replace(&format!("##{name}##"), &shown(value))
-        }),
+        Some(template) => args
+            .iter()
+            .fold(template.clone(), |text, (name, value)| text.replace(&format!("##{name}##"), &shown(value))),
         None => args
             .iter()
             .filter(|(name, _)| *name != "CRQID")

@@ -9,26 +9,17 @@ pub(crate) struct Params(HashMap<String, String>);
 impl Params {
     /// Reads `a=1&b=2`, percent-decoded. The last of several equal names counts.
     pub(crate) fn parse(text: &str) -> Self {
-        Self(
-            url::form_urlencoded::parse(text.as_bytes())
-                .into_owned()
-                .collect(),
-        )
+        Self(url::form_urlencoded::parse(text.as_bytes()).into_owned().collect())
     }
 
     /// A value; nothing when it is missing or empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(name)
-            .map(String::as_str)
-            .filter(|v| !v.is_empty())
+        self.0.get(name).map(String::as_str).filter(|v| !v.is_empty())
     }
 
     /// A value as a number; `Err` when it is something else.
     pub(crate) fn number(&self, name: &'static str) -> Result<Option<usize>, NotANumber> {
-        self.get(name)
-            .map(|v| v.parse().map_err(|_not| NotANumber(name)))
-            .transpose()
+        self.get(name).map(|v| v.parse().map_err(|_not| NotANumber(name))).transpose()
     }
 }
 
@@ -39,9 +30,7 @@ pub(crate) struct NotANumber(pub(crate) &'static str);
 
 /// Names and values as a query or form body.
 pub(crate) fn encode(pairs: &[(&str, String)]) -> String {
-    url::form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(pairs)
-        .finish()
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
 /// Puts values into a postback address: macros in it are replaced (percent-encoded); an address without any gets

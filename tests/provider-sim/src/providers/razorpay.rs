@@ -37,25 +37,15 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .route("/v1/orders", web::post().to(payments::create_order))
         .route("/v1/orders", web::get().to(payments::list_orders))
         .route("/v1/orders/{id}", web::get().to(payments::fetch_order))
-        .route(
-            "/v1/orders/{id}/payments",
-            web::get().to(payments::of_order),
-        )
+        .route("/v1/orders/{id}/payments", web::get().to(payments::of_order))
         .route("/v1/payments", web::get().to(payments::list))
         .route("/v1/payments/{id}", web::get().to(payments::fetch))
-        .route(
-            "/v1/payments/{id}/capture",
-            web::post().to(payments::capture),
-        )
+        .route("/v1/payments/{id}/capture", web::post().to(payments::capture))
         .route("/v1/payments/{id}/refund", web::post().to(payments::refund))
         .route("/v1/refunds", web::get().to(payments::list_refunds))
         .route("/v1/refunds/{id}", web::get().to(payments::fetch_refund))
         .default_service(web::to(|| async {
-            refuse(
-                StatusCode::BAD_REQUEST,
-                "The requested URL was not found on the server.",
-                "NA",
-            )
+            refuse(StatusCode::BAD_REQUEST, "The requested URL was not found on the server.", "NA")
         }));
 }
 
@@ -68,19 +58,11 @@ fn refuse(status: StatusCode, description: &str, reason: &str) -> HttpResponse {
 }
 
 fn bad(description: &str) -> HttpResponse {
-    refuse(
-        StatusCode::BAD_REQUEST,
-        description,
-        "input_validation_failed",
-    )
+    refuse(StatusCode::BAD_REQUEST, description, "input_validation_failed")
 }
 
 fn unknown_id() -> HttpResponse {
-    refuse(
-        StatusCode::BAD_REQUEST,
-        "The id provided does not exist",
-        "NA",
-    )
+    refuse(StatusCode::BAD_REQUEST, "The id provided does not exist", "NA")
 }
 
 /// Refuses a call whose key pair is missing or not accepted.
@@ -91,18 +73,11 @@ fn authorised(world: &World, headers: &HeaderMap) -> Result<(), HttpResponse> {
         .and_then(|v| v.strip_prefix("Basic "))
         .and_then(|v| STANDARD.decode(v.trim()).ok())
         .and_then(|v| String::from_utf8(v).ok())
-        .filter(|pair| {
-            pair.split_once(':')
-                .is_some_and(|(id, secret)| !id.is_empty() && !secret.is_empty())
-        });
+        .filter(|pair| pair.split_once(':').is_some_and(|(id, secret)| !id.is_empty() && !secret.is_empty()));
     let accepted = &world.settings.keys.razorpay;
     match pair {
         Some(pair) if accepted.is_empty() || accepted.contains(&pair) => Ok(()),
-        _ => Err(refuse(
-            StatusCode::UNAUTHORIZED,
-            "Authentication failed",
-            "NA",
-        )),
+        _ => Err(refuse(StatusCode::UNAUTHORIZED, "Authentication failed", "NA")),
     }
 }
 

@@ -31,18 +31,12 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
     config
         .route("/v3/mail/send", web::post().to(send))
         .route("/v3/mail/batch", web::post().to(batch_id))
-        .route(
-            "/v3/user/webhooks/event/settings/signed",
-            web::get().to(public_key),
-        )
-        .default_service(web::to(|| async {
-            refuse(StatusCode::NOT_FOUND, "not found", None)
-        }));
+        .route("/v3/user/webhooks/event/settings/signed", web::get().to(public_key))
+        .default_service(web::to(|| async { refuse(StatusCode::NOT_FOUND, "not found", None) }));
 }
 
 fn refuse(status: StatusCode, message: &str, field: Option<&str>) -> HttpResponse {
-    HttpResponse::build(status)
-        .json(json!({"errors": [{"message": message, "field": field, "help": null}]}))
+    HttpResponse::build(status).json(json!({"errors": [{"message": message, "field": field, "help": null}]}))
 }
 
 /// Refuses a call whose key is missing or not accepted.
@@ -91,11 +85,7 @@ async fn send(sim: Shared, request: HttpRequest, body: Bytes) -> HttpResponse {
         return refusal;
     }
     if !crate::gate::is_json(request.headers()) {
-        return refuse(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "Content-Type should be application/json.",
-            None,
-        );
+        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Type should be application/json.", None);
     }
     // Parsing happens outside of the lock: a mail is some 20 kB and there are thousands a second.
     let mail = match Mail::read(&body, sim.world().now()) {
@@ -109,11 +99,7 @@ async fn send(sim: Shared, request: HttpRequest, body: Bytes) -> HttpResponse {
     for (number, (personalization, to)) in mail.envelopes().enumerate() {
         let message = message(&world, &mail, personalization, to, &message_id, sandbox);
         if events_wanted {
-            let happened = events::of_message(
-                &mut world,
-                &message,
-                &format!("{message_id}.recvd-{number}"),
-            );
+            let happened = events::of_message(&mut world, &message, &format!("{message_id}.recvd-{number}"));
             world.sendgrid.events.extend(happened);
         }
         world.inbox.deliver(message);
@@ -125,16 +111,12 @@ async fn send(sim: Shared, request: HttpRequest, body: Bytes) -> HttpResponse {
     if sandbox {
         return HttpResponse::Ok().finish();
     }
-    HttpResponse::Accepted()
-        .insert_header(("X-Message-Id", message_id))
-        .finish()
+    HttpResponse::Accepted().insert_header(("X-Message-Id", message_id)).finish()
 }
 
 fn bad_request(problems: &[Problem]) -> HttpResponse {
-    let errors: Vec<Value> = problems
-        .iter()
-        .map(|p| json!({"message": p.message, "field": p.field, "help": null}))
-        .collect();
+    let errors: Vec<Value> =
+        problems.iter().map(|p| json!({"message": p.message, "field": p.field, "help": null})).collect();
     HttpResponse::BadRequest().json(json!({"errors": errors}))
 }
 

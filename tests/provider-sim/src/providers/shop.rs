@@ -8,20 +8,14 @@ use actix_web::{HttpRequest, HttpResponse};
 
 /// The routes under `/shop`.
 pub(crate) fn routes(config: &mut ServiceConfig) {
-    config
-        .route("/{merchant}", web::get().to(land))
-        .route("/{merchant}/{rest:.*}", web::get().to(land_deep));
+    config.route("/{merchant}", web::get().to(land)).route("/{merchant}/{rest:.*}", web::get().to(land_deep));
 }
 
 async fn land(sim: Shared, request: HttpRequest, path: Path<String>) -> HttpResponse {
     page(&sim, &request, &path.into_inner(), "")
 }
 
-async fn land_deep(
-    sim: Shared,
-    request: HttpRequest,
-    path: Path<(String, String)>,
-) -> HttpResponse {
+async fn land_deep(sim: Shared, request: HttpRequest, path: Path<(String, String)>) -> HttpResponse {
     let (merchant, rest) = path.into_inner();
     page(&sim, &request, &merchant, &rest)
 }

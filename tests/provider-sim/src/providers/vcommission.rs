@@ -17,29 +17,22 @@ use serde_json::json;
 /// The routes under `/vcommission`.
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config
-        .route(
-            "/v2/publishers/conversions",
-            web::get().to(conversions::list),
-        )
+        .route("/v2/publishers/conversions", web::get().to(conversions::list))
         .route("/api/transactions", web::get().to(legacy::list))
         .route("/click", web::get().to(click))
         // Also what the singular `/v2/publisher/conversions` gives: the documented path is the plural one.
-        .default_service(web::to(|| async {
-            refuse_with_word(StatusCode::NOT_FOUND, 31, "NOT_FOUND", "Not found")
-        }));
+        .default_service(web::to(|| async { refuse_with_word(StatusCode::NOT_FOUND, 31, "NOT_FOUND", "Not found") }));
 }
 
 /// The first error shape: a code and a message.
 fn refuse(status: StatusCode, code: u32, message: &str) -> HttpResponse {
-    HttpResponse::build(status)
-        .json(json!({"success": false, "error": {"code": code, "message": message}}))
+    HttpResponse::build(status).json(json!({"success": false, "error": {"code": code, "message": message}}))
 }
 
 /// The second: with a word beside the code.
 fn refuse_with_word(status: StatusCode, code: u32, word: &str, message: &str) -> HttpResponse {
-    HttpResponse::build(status).json(
-        json!({"success": false, "error": {"code": code, "codeMsg": word, "message": message}}),
-    )
+    HttpResponse::build(status)
+        .json(json!({"success": false, "error": {"code": code, "codeMsg": word, "message": message}}))
 }
 
 /// The third: a list, and the code is a text.
@@ -64,12 +57,7 @@ fn authorised(world: &World, headers: &HeaderMap, query: &Params) -> Result<(), 
         return Err(refuse(StatusCode::BAD_REQUEST, 13, "Invalid API Key"));
     }
     if world.settings.vcommission_address_blocked {
-        return Err(refuse_with_word(
-            StatusCode::FORBIDDEN,
-            41,
-            "IP_NOT_WHITELISTED",
-            "Request IP not whitelisted",
-        ));
+        return Err(refuse_with_word(StatusCode::FORBIDDEN, 41, "IP_NOT_WHITELISTED", "Request IP not whitelisted"));
     }
     Ok(())
 }
@@ -79,12 +67,5 @@ async fn click(sim: Shared, request: HttpRequest) -> HttpResponse {
     let (Some(campaign), Some(_)) = (query.get("campaign_id"), query.get("pub_id")) else {
         return HttpResponse::BadRequest().body("campaign_id and pub_id are required");
     };
-    landing::follow(
-        &sim,
-        &request,
-        Network::Vcommission,
-        campaign,
-        query.get("url"),
-        &query,
-    )
+    landing::follow(&sim, &request, Network::Vcommission, campaign, query.get("url"), &query)
 }

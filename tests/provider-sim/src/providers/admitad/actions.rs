@@ -32,33 +32,16 @@ pub(super) async fn list(sim: Shared, request: HttpRequest) -> HttpResponse {
         Ok(asked) => asked,
         Err(problem) => return refuse(StatusCode::BAD_REQUEST, "bad_request", &problem, 3),
     };
-    let mut rows: Vec<&Transaction> = world
-        .admitad_book
-        .rows()
-        .iter()
-        .filter(|row| asked.wants(row))
-        .collect();
+    let mut rows: Vec<&Transaction> = world.admitad_book.rows().iter().filter(|row| asked.wants(row)).collect();
     if asked.total {
         return HttpResponse::Ok().json(sums(&rows));
     }
     asked.sort(&mut rows);
     let count = rows.len();
-    let page: Vec<Transaction> = rows
-        .into_iter()
-        .skip(asked.offset)
-        .take(asked.limit)
-        .cloned()
-        .collect();
+    let page: Vec<Transaction> = rows.into_iter().skip(asked.offset).take(asked.limit).cloned().collect();
     drop(world);
     let results: Vec<Row<'_>> = page.iter().map(|row| Row::of(row, zone, form)).collect();
-    HttpResponse::Ok().json(Answer {
-        results,
-        _meta: Meta {
-            count,
-            limit: asked.limit,
-            offset: asked.offset,
-        },
-    })
+    HttpResponse::Ok().json(Answer { results, _meta: Meta { count, limit: asked.limit, offset: asked.offset } })
 }
 
 /// The filters of a call.
@@ -118,13 +101,9 @@ impl Asked {
             let Some(text) = query.get(name) else {
                 return Ok(None);
             };
-            let day = NaiveDate::parse_from_str(text, "%d.%m.%Y")
-                .map_err(|_wrong| format!("{name}: must be dd.mm.yyyy"))?;
-            let time = if end {
-                NaiveTime::from_hms_opt(23, 59, 59)
-            } else {
-                NaiveTime::from_hms_opt(0, 0, 0)
-            };
+            let day =
+                NaiveDate::parse_from_str(text, "%d.%m.%Y").map_err(|_wrong| format!("{name}: must be dd.mm.yyyy"))?;
+            let time = if end { NaiveTime::from_hms_opt(23, 59, 59) } else { NaiveTime::from_hms_opt(0, 0, 0) };
             Ok(at(day.and_time(time.unwrap_or_default()), zone))
         };
         let moment = |name: &str| -> Result<Option<DateTime<Utc>>, String> {
@@ -137,18 +116,12 @@ impl Asked {
         };
         let today = now.with_timezone(&zone).date_naive();
         let future = |name: &str| {
-            query
-                .get(name)
-                .and_then(|t| NaiveDate::parse_from_str(t, "%d.%m.%Y").ok())
-                .is_some_and(|d| d > today)
+            query.get(name).and_then(|t| NaiveDate::parse_from_str(t, "%d.%m.%Y").ok()).is_some_and(|d| d > today)
         };
         if future("date_end") {
             return Err("date_end: must not be in the future".to_owned());
         }
-        let limit = query
-            .number("limit")
-            .map_err(|e| e.to_string())?
-            .unwrap_or(DEFAULT_LIMIT);
+        let limit = query.number("limit").map_err(|e| e.to_string())?.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(format!("limit: must be between 1 and {MAX_LIMIT}"));
         }
@@ -162,10 +135,8 @@ impl Asked {
                 Some((name.to_owned(), text.starts_with('-')))
             }
         };
-        let filters: BTreeMap<_, _> = TEXT_FILTERS
-            .iter()
-            .filter_map(|name| query.get(name).map(|value| (*name, value.to_owned())))
-            .collect();
+        let filters: BTreeMap<_, _> =
+            TEXT_FILTERS.iter().filter_map(|name| query.get(name).map(|value| (*name, value.to_owned()))).collect();
         for (name, value) in &filters {
             if name.starts_with("subid") && value.chars().count() > 250 {
                 return Err(format!("{name}: at most 250 characters"));
@@ -177,39 +148,25 @@ impl Asked {
         Ok(Self {
             filters,
             date: (day("date_start", false)?, day("date_end", true)?),
-            updated: (
-                moment("status_updated_start")?,
-                moment("status_updated_end")?,
-            ),
-            closing: (
-                day("closing_date_start", false)?,
-                day("closing_date_end", true)?,
-            ),
+            updated: (moment("status_updated_start")?, moment("status_updated_end")?),
+            closing: (day("closing_date_start", false)?, day("closing_date_end", true)?),
             order_by,
             limit,
-            offset: query
-                .number("offset")
-                .map_err(|e| e.to_string())?
-                .unwrap_or(0),
+            offset: query.number("offset").map_err(|e| e.to_string())?.unwrap_or(0),
             total: query.get("total") == Some("1"),
         })
     }
 
     fn wants(&self, row: &Transaction) -> bool {
-        let within =
-            |time: DateTime<Utc>, (from, to): (Option<DateTime<Utc>>, Option<DateTime<Utc>>)| {
-                // Filters know whole seconds only.
-                let second = time.timestamp();
-                from.is_none_or(|f| f.timestamp() <= second)
-                    && to.is_none_or(|t| second <= t.timestamp())
-            };
+        let within = |time: DateTime<Utc>, (from, to): (Option<DateTime<Utc>>, Option<DateTime<Utc>>)| {
+            // Filters know whole seconds only.
+            let second = time.timestamp();
+            from.is_none_or(|f| f.timestamp() <= second) && to.is_none_or(|t| second <= t.timestamp())
+        };
         within(row.at, self.date)
             && within(row.updated_at, self.updated)
             && within(closing(row), self.closing)
-            && self
-                .filters
-                .iter()
-                .all(|(name, value)| matches(row, name, value))
+            && self.filters.iter().all(|(name, value)| matches(row, name, value))
     }
 
     fn sort(&self, rows: &mut [&Transaction]) {
@@ -224,9 +181,7 @@ impl Asked {
             "payment" => rows.sort_by_key(|r| r.commission),
             "status" => rows.sort_by(|a, b| a.status.cmp(&b.status)),
             "campaign" => rows.sort_by_key(|r| r.campaign_id),
-            subid if subid.starts_with("subid") => {
-                rows.sort_by(|a, b| a.sub_id(subid).cmp(&b.sub_id(subid)))
-            }
+            subid if subid.starts_with("subid") => rows.sort_by(|a, b| a.sub_id(subid).cmp(&b.sub_id(subid))),
             _ => {}
         }
         if *descending {
@@ -236,10 +191,7 @@ impl Asked {
 }
 
 fn at(naive: NaiveDateTime, zone: FixedOffset) -> Option<DateTime<Utc>> {
-    naive
-        .and_local_timezone(zone)
-        .single()
-        .map(|t| t.with_timezone(&Utc))
+    naive.and_local_timezone(zone).single().map(|t| t.with_timezone(&Utc))
 }
 
 /// When the hold ends, by which the advertiser must have decided.
@@ -273,10 +225,7 @@ fn matches(row: &Transaction, name: &str, value: &str) -> bool {
 fn sums(rows: &[&Transaction]) -> Value {
     let mut by_currency: BTreeMap<&str, (usize, Amount, Amount)> = BTreeMap::new();
     for row in rows {
-        let (count, payment, cart) =
-            by_currency
-                .entry(&row.currency)
-                .or_insert((0, Amount::ZERO, Amount::ZERO));
+        let (count, payment, cart) = by_currency.entry(&row.currency).or_insert((0, Amount::ZERO, Amount::ZERO));
         *count += 1;
         payment.0 += row.commission.unwrap_or(Amount::ZERO).0;
         cart.0 += row.sale_amount.unwrap_or(Amount::ZERO).0;
@@ -390,10 +339,7 @@ impl<'a> Row<'a> {
             click_date: local(row.clicked_at),
             action_date: local(row.at),
             status_updated: local(row.updated_at),
-            closing_date: closing(row)
-                .with_timezone(&zone)
-                .format("%Y-%m-%d")
-                .to_string(),
+            closing_date: closing(row).with_timezone(&zone).format("%Y-%m-%d").to_string(),
             conversion_time: (row.at - row.clicked_at).num_seconds(),
             keyword: None,
             comment: row.comment.as_deref(),

@@ -10,11 +10,7 @@ use actix_web::web::Bytes;
 
 /// The postback of a new action (`before` is nothing) or of a change. A change that leaves status, sums and payout as
 /// they were tells nothing.
-pub(crate) fn of(
-    settings: &Settings,
-    before: Option<&Transaction>,
-    row: &Transaction,
-) -> Option<Draft> {
+pub(crate) fn of(settings: &Settings, before: Option<&Transaction>, row: &Transaction) -> Option<Draft> {
     let url = &settings.admitad_postback_url;
     if url.is_empty() {
         return None;
@@ -43,10 +39,7 @@ pub(crate) fn of(
         ("order_sum", text(row.sale_amount)),
         ("click_time", row.clicked_at.timestamp().to_string()),
         ("time", row.at.timestamp().to_string()),
-        (
-            "conversion_time",
-            (row.at - row.clicked_at).num_seconds().to_string(),
-        ),
+        ("conversion_time", (row.at - row.clicked_at).num_seconds().to_string()),
         ("country_code", "IN".to_owned()),
         ("action_ip", "192.0.2.1".to_owned()),
         ("reward_ready", row.paid.to_string()),
@@ -69,10 +62,7 @@ pub(crate) fn of(
         Method::Get => draft.url = query::fill(url, "[[[", "]]]", &pairs),
         Method::Post | Method::Json => {
             draft.method = reqwest::Method::POST;
-            draft.headers.push((
-                "Content-Type".to_owned(),
-                "application/x-www-form-urlencoded".to_owned(),
-            ));
+            draft.headers.push(("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned()));
             draft.body = Bytes::from(query::encode(&pairs));
         }
     }

@@ -33,108 +33,50 @@ const SCOPES: &[&str] = &[
 
 pub(super) async fn issue(sim: Shared, request: HttpRequest, body: Bytes) -> HttpResponse {
     let form = Params::parse(&String::from_utf8_lossy(&body));
-    let basic = request
-        .headers()
-        .get(AUTHORIZATION)
-        .and_then(|v| v.to_str().ok())
-        .and_then(basic);
+    let basic = request.headers().get(AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(basic);
     let mut world = sim.world();
     match form.get("grant_type") {
         Some("client_credentials") => {
             let Some((id, secret)) = basic else {
-                return refuse(
-                    StatusCode::UNAUTHORIZED,
-                    "invalid_client",
-                    "Client credentials are missing",
-                    3,
-                );
+                return refuse(StatusCode::UNAUTHORIZED, "invalid_client", "Client credentials are missing", 3);
             };
-            if !accepted(&world, &id, &secret)
-                || form.get("client_id").is_some_and(|given| given != id)
-            {
-                return refuse(
-                    StatusCode::UNAUTHORIZED,
-                    "invalid_client",
-                    "Client credentials are wrong",
-                    3,
-                );
+            if !accepted(&world, &id, &secret) || form.get("client_id").is_some_and(|given| given != id) {
+                return refuse(StatusCode::UNAUTHORIZED, "invalid_client", "Client credentials are wrong", 3);
             }
         }
         Some("refresh_token") => {
-            let (Some(id), Some(secret)) = (form.get("client_id"), form.get("client_secret"))
-            else {
-                return refuse(
-                    StatusCode::BAD_REQUEST,
-                    "invalid_request",
-                    "client_id and client_secret are needed",
-                    3,
-                );
+            let (Some(id), Some(secret)) = (form.get("client_id"), form.get("client_secret")) else {
+                return refuse(StatusCode::BAD_REQUEST, "invalid_request", "client_id and client_secret are needed", 3);
             };
             if !accepted(&world, id, secret) {
-                return refuse(
-                    StatusCode::UNAUTHORIZED,
-                    "invalid_client",
-                    "Client credentials are wrong",
-                    3,
-                );
+                return refuse(StatusCode::UNAUTHORIZED, "invalid_client", "Client credentials are wrong", 3);
             }
             // A refresh token works once.
-            if !form
-                .get("refresh_token")
-                .is_some_and(|token| world.admitad.refresh.remove(token))
-            {
-                return refuse(
-                    StatusCode::BAD_REQUEST,
-                    "invalid_grant",
-                    "The refresh token is dead",
-                    5,
-                );
+            if !form.get("refresh_token").is_some_and(|token| world.admitad.refresh.remove(token)) {
+                return refuse(StatusCode::BAD_REQUEST, "invalid_grant", "The refresh token is dead", 5);
             }
         }
         _ => {
-            return refuse(
-                StatusCode::BAD_REQUEST,
-                "unsupported_grant_type",
-                "Unknown grant_type",
-                3,
-            );
+            return refuse(StatusCode::BAD_REQUEST, "unsupported_grant_type", "Unknown grant_type", 3);
         }
     }
-    let scope = form
-        .get("scope")
-        .map_or_else(|| SCOPES.join(" "), str::to_owned);
+    let scope = form.get("scope").map_or_else(|| SCOPES.join(" "), str::to_owned);
     if let Some(unknown) = scope.split(' ').find(|s| !SCOPES.contains(s)) {
-        return refuse(
-            StatusCode::BAD_REQUEST,
-            "invalid_scope",
-            &format!("Unknown scope {unknown}"),
-            3,
-        );
+        return refuse(StatusCode::BAD_REQUEST, "invalid_scope", &format!("Unknown scope {unknown}"), 3);
     }
     grant(&mut world, scope)
 }
 
 fn grant(world: &mut World, scope: String) -> HttpResponse {
     let now = world.now();
-    world
-        .admitad
-        .access
-        .retain(|_, access| access.expires_at > now);
+    world.admitad.access.retain(|_, access| access.expires_at > now);
     let most = world.settings.admitad_max_tokens;
     if most > 0 && world.admitad.access.len() >= most {
-        return refuse(
-            StatusCode::BAD_REQUEST,
-            "too_many_tokens",
-            "Too many tokens",
-            6,
-        );
+        return refuse(StatusCode::BAD_REQUEST, "too_many_tokens", "Too many tokens", 6);
     }
     let seconds = world.settings.admitad_token_ttl_s;
     let (token, refresh) = (world.ids.hex(32), world.ids.hex(32));
-    let access = Access {
-        expires_at: now + Duration::seconds(seconds.into()),
-        scope: scope.clone(),
-    };
+    let access = Access { expires_at: now + Duration::seconds(seconds.into()), scope: scope.clone() };
     world.admitad.access.insert(token.clone(), access);
     world.admitad.refresh.insert(refresh.clone());
     HttpResponse::Ok().json(json!({
@@ -146,17 +88,12 @@ fn grant(world: &mut World, scope: String) -> HttpResponse {
 
 /// Client id and secret of a Basic header.
 fn basic(header: &str) -> Option<(String, String)> {
-    let decoded = STANDARD
-        .decode(header.strip_prefix("Basic ")?.trim())
-        .ok()?;
+    let decoded = STANDARD.decode(header.strip_prefix("Basic ")?.trim()).ok()?;
     let (id, secret) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
     (!id.is_empty() && !secret.is_empty()).then(|| (id.to_owned(), secret.to_owned()))
 }
 
 fn accepted(world: &World, id: &str, secret: &str) -> bool {
     let keys = &world.settings.keys.admitad;
-    keys.is_empty()
-        || keys
-            .iter()
-            .any(|key| key.split_once(':') == Some((id, secret)))
+    keys.is_empty() || keys.iter().any(|key| key.split_once(':') == Some((id, secret)))
 }

@@ -16,22 +16,10 @@ pub(crate) fn of(settings: &Settings, row: &Transaction) -> Option<Draft> {
         return None;
     }
     let mut pairs = vec![
-        (
-            "click_id",
-            row.sub_id("subid").unwrap_or_default().to_owned(),
-        ),
-        (
-            "commission_amount",
-            row.commission.unwrap_or(Amount::ZERO).to_string(),
-        ),
-        (
-            "transaction_amount",
-            row.sale_amount.unwrap_or(Amount::ZERO).to_string(),
-        ),
-        (
-            "merchant_transaction_id",
-            row.order_id.clone().unwrap_or_default(),
-        ),
+        ("click_id", row.sub_id("subid").unwrap_or_default().to_owned()),
+        ("commission_amount", row.commission.unwrap_or(Amount::ZERO).to_string()),
+        ("transaction_amount", row.sale_amount.unwrap_or(Amount::ZERO).to_string()),
+        ("merchant_transaction_id", row.order_id.clone().unwrap_or_default()),
         ("transaction_id", row.id.clone()),
     ];
     if settings.cuelinks_postback_status {
@@ -51,18 +39,11 @@ pub(crate) fn of(settings: &Settings, row: &Transaction) -> Option<Draft> {
         body: Bytes::new(),
         retried: false,
     };
-    let mut content_type = |name: &str| {
-        draft
-            .headers
-            .push(("Content-Type".to_owned(), name.to_owned()))
-    };
+    let mut content_type = |name: &str| draft.headers.push(("Content-Type".to_owned(), name.to_owned()));
     match settings.cuelinks_postback_method {
         Method::Get => {
             if url.contains('{') {
-                pairs.push((
-                    "transaction_reference_id",
-                    row.order_id.clone().unwrap_or_default(),
-                ));
+                pairs.push(("transaction_reference_id", row.order_id.clone().unwrap_or_default()));
             }
             draft.method = reqwest::Method::GET;
             draft.url = query::fill(url, "{", "}", &pairs);
@@ -73,10 +54,8 @@ pub(crate) fn of(settings: &Settings, row: &Transaction) -> Option<Draft> {
         }
         Method::Json => {
             content_type("application/json");
-            let members: Map<String, Value> = pairs
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), Value::String(value)))
-                .collect();
+            let members: Map<String, Value> =
+                pairs.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect();
             draft.body = Bytes::from(Value::Object(members).to_string());
         }
     }

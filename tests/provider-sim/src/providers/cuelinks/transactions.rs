@@ -27,20 +27,10 @@ fn page(world: &World, query: &Params, most: usize) -> Result<Page, HttpResponse
     let from = moment(query, "start_date", false).map_err(|m| unprocessable(&m))?;
     let to = moment(query, "end_date", true).map_err(|m| unprocessable(&m))?;
     let number = |name: &'static str, or: usize| -> Result<usize, HttpResponse> {
-        let number = query
-            .number(name)
-            .map_err(|e| unprocessable(&e.to_string()))?
-            .unwrap_or(or);
-        if number == 0 {
-            Err(unprocessable(&format!("{name} must be positive")))
-        } else {
-            Ok(number)
-        }
+        let number = query.number(name).map_err(|e| unprocessable(&e.to_string()))?.unwrap_or(or);
+        if number == 0 { Err(unprocessable(&format!("{name} must be positive"))) } else { Ok(number) }
     };
-    let (page, per_page) = (
-        number("page", 1)?,
-        number("per_page", DEFAULT_PER_PAGE)?.min(most),
-    );
+    let (page, per_page) = (number("page", 1)?, number("per_page", DEFAULT_PER_PAGE)?.min(most));
     let sub_id = query.get("sub_id");
     let wanted = |row: &&Transaction| {
         from.is_none_or(|f| f <= row.at)
@@ -55,12 +45,7 @@ fn page(world: &World, query: &Params, most: usize) -> Result<Page, HttpResponse
         }
         total += 1;
     }
-    Ok(Page {
-        rows,
-        number: page,
-        per_page,
-        total,
-    })
+    Ok(Page { rows, number: page, per_page, total })
 }
 
 /// A date of India, or a moment with its offset. The end of a plain date is the start of the next day.
@@ -71,17 +56,9 @@ fn moment(query: &Params, name: &str, end: bool) -> Result<Option<DateTime<Utc>>
     if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
         return Ok(Some(moment.with_timezone(&Utc)));
     }
-    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d")
-        .map_err(|_wrong| format!("{name} is not a date"))?;
-    let day = if end {
-        day.checked_add_days(Days::new(1)).unwrap_or(day)
-    } else {
-        day
-    };
-    let midnight = day
-        .and_time(chrono::NaiveTime::MIN)
-        .and_local_timezone(clock::ist())
-        .single();
+    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_wrong| format!("{name} is not a date"))?;
+    let day = if end { day.checked_add_days(Days::new(1)).unwrap_or(day) } else { day };
+    let midnight = day.and_time(chrono::NaiveTime::MIN).and_local_timezone(clock::ist()).single();
     Ok(midnight.map(|m| m.with_timezone(&Utc)))
 }
 
@@ -105,10 +82,7 @@ pub(super) async fn v3(sim: Shared, request: HttpRequest) -> HttpResponse {
         next_page: (page.number < total_pages).then_some(page.number + 1),
         prev_page: (page.number > 1).then_some(page.number - 1),
     };
-    HttpResponse::Ok().json(AnswerV3 {
-        data: page.rows.iter().map(RowV3::of).collect(),
-        meta,
-    })
+    HttpResponse::Ok().json(AnswerV3 { data: page.rows.iter().map(RowV3::of).collect(), meta })
 }
 
 pub(super) async fn v2(sim: Shared, request: HttpRequest) -> HttpResponse {
@@ -125,10 +99,8 @@ pub(super) async fn v2(sim: Shared, request: HttpRequest) -> HttpResponse {
     if page.rows.is_empty() {
         return HttpResponse::NoContent().finish();
     }
-    HttpResponse::Ok().json(AnswerV2 {
-        total_count: page.total,
-        transactions: page.rows.iter().map(RowV2::of).collect(),
-    })
+    HttpResponse::Ok()
+        .json(AnswerV2 { total_count: page.total, transactions: page.rows.iter().map(RowV2::of).collect() })
 }
 
 #[derive(Serialize)]
@@ -173,11 +145,7 @@ impl<'a> RowV3<'a> {
             currency: &row.currency,
             status: &row.status,
             sub_id: row.sub_id("subid"),
-            transaction_date: row
-                .at
-                .with_timezone(&clock::ist())
-                .format("%Y-%m-%dT%H:%M:%S%:z")
-                .to_string(),
+            transaction_date: row.at.with_timezone(&clock::ist()).format("%Y-%m-%dT%H:%M:%S%:z").to_string(),
         }
     }
 }
@@ -230,11 +198,7 @@ impl<'a> RowV2<'a> {
             store_name: &row.campaign_name,
             campaign_id: row.campaign_id,
             order_id: row.order_id.as_deref(),
-            transaction_date: row
-                .at
-                .with_timezone(&clock::ist())
-                .format("%Y-%m-%d %H:%M:%S %z")
-                .to_string(),
+            transaction_date: row.at.with_timezone(&clock::ist()).format("%Y-%m-%d %H:%M:%S %z").to_string(),
         }
     }
 }

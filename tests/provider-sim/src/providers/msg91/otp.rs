@@ -30,12 +30,7 @@ pub(super) async fn send(sim: Shared, request: HttpRequest, body: Bytes) -> Http
     if let Err(refusal) = authorised(&world, request.headers(), query.get("authkey")) {
         return refusal;
     }
-    let member = |name: &str| {
-        query
-            .get(name)
-            .map(str::to_owned)
-            .or_else(|| super::text(&args, name))
-    };
+    let member = |name: &str| query.get(name).map(str::to_owned).or_else(|| super::text(&args, name));
     let Some(template) = member("template_id") else {
         return refuse(&world, "template id missing", None);
     };
@@ -45,16 +40,11 @@ pub(super) async fn send(sim: Shared, request: HttpRequest, body: Bytes) -> Http
     if !is_mobile(&mobile) {
         return refuse(&world, "Invalid mobile number", Some("202"));
     }
-    let length = member("otp_length")
-        .and_then(|l| l.parse().ok())
-        .unwrap_or(4_usize);
+    let length = member("otp_length").and_then(|l| l.parse().ok()).unwrap_or(4_usize);
     if !(4..=9).contains(&length) {
         return refuse(&world, "otp length must be between 4 and 9", None);
     }
-    let minutes = member("otp_expiry")
-        .and_then(|m| m.parse().ok())
-        .unwrap_or(1_440_i64)
-        .clamp(1, 1_440);
+    let minutes = member("otp_expiry").and_then(|m| m.parse().ok()).unwrap_or(1_440_i64).clamp(1, 1_440);
     let otp = member("otp").unwrap_or_else(|| world.ids.digits(length));
     let open = Open {
         otp,
@@ -85,10 +75,7 @@ fn deliver(world: &mut World, mobile: &str, open: &Open) -> Arc<Message> {
         to_name: None,
         from: "SIMCBK".to_owned(),
         subject: None,
-        text: Some(render(
-            world.settings.msg91_templates.get(&open.template),
-            &args,
-        )),
+        text: Some(render(world.settings.msg91_templates.get(&open.template), &args)),
         html: None,
         template: Some(open.template.clone()),
         categories: vec!["otp".to_owned()],
@@ -116,8 +103,7 @@ pub(super) async fn verify(sim: Shared, request: HttpRequest) -> HttpResponse {
         Some(open) if open.otp != otp => "OTP not match",
         Some(open) => {
             open.verified = true;
-            return HttpResponse::Ok()
-                .json(json!({"type": "success", "message": "OTP verified success"}));
+            return HttpResponse::Ok().json(json!({"type": "success", "message": "OTP verified success"}));
         }
     };
     refuse(&world, message, None)

@@ -44,11 +44,7 @@ fn fate(message: &Message) -> Option<Verdict> {
         None => "1",
     };
     let reason = too_long.then(|| "TEMPLATE-VARIABLE-EXCEEDED-MAX LENGTH (30)".to_owned());
-    Some(Verdict {
-        status: status.to_owned(),
-        desc: None,
-        reason,
-    })
+    Some(Verdict { status: status.to_owned(), desc: None, reason })
 }
 
 fn description(status: &str) -> &'static str {
@@ -63,21 +59,15 @@ fn description(status: &str) -> &'static str {
 }
 
 /// Sends the reports of these messages, with the verdict that is due or the one given.
-pub(crate) fn send(
-    sim: &Arc<Sim>,
-    messages: &[Arc<Message>],
-    verdict: Option<&Verdict>,
-) -> Vec<u64> {
+pub(crate) fn send(sim: &Arc<Sim>, messages: &[Arc<Message>], verdict: Option<&Verdict>) -> Vec<u64> {
     let drafts = {
         let world = sim.world();
         if world.settings.msg91_report_url.is_empty() {
             return Vec::new();
         }
         let now = world.now();
-        let due: Vec<(&Message, Verdict)> = messages
-            .iter()
-            .filter_map(|m| Some((m.as_ref(), verdict.cloned().or_else(|| fate(m))?)))
-            .collect();
+        let due: Vec<(&Message, Verdict)> =
+            messages.iter().filter_map(|m| Some((m.as_ref(), verdict.cloned().or_else(|| fate(m))?))).collect();
         drafts(&world.settings, &due, now)
     };
     sim.deliver(drafts)
@@ -102,55 +92,28 @@ fn drafts(settings: &Settings, due: &[(&Message, Verdict)], now: DateTime<Utc>) 
             let Some((first, _)) = due.first() else {
                 return Vec::new();
             };
-            let reports: Vec<Value> = due
-                .iter()
-                .map(|(message, verdict)| v2_line(message, verdict, now))
-                .collect();
+            let reports: Vec<Value> = due.iter().map(|(message, verdict)| v2_line(message, verdict, now)).collect();
             let data = json!([{
                 "senderId": first.from, "requestId": first.provider_id, "userId": "12345", "campaignName": "API",
                 "report": reports,
             }]);
             let body = query::encode(&[("data", data.to_string())]);
-            vec![draft(
-                first,
-                "report v2".to_owned(),
-                "application/x-www-form-urlencoded",
-                body,
-            )]
+            vec![draft(first, "report v2".to_owned(), "application/x-www-form-urlencoded", body)]
         }
         ReportFormat::V3 => due
             .iter()
-            .map(|(m, v)| {
-                draft(
-                    m,
-                    format!("report v3 {}", v.status),
-                    JSON,
-                    v3(m, v, now).to_string(),
-                )
-            })
+            .map(|(m, v)| draft(m, format!("report v3 {}", v.status), JSON, v3(m, v, now).to_string()))
             .collect(),
         ReportFormat::V4 => due
             .iter()
-            .map(|(m, v)| {
-                draft(
-                    m,
-                    format!("report v4 {}", v.status),
-                    JSON,
-                    v4(m, v, now).to_string(),
-                )
-            })
+            .map(|(m, v)| draft(m, format!("report v4 {}", v.status), JSON, v4(m, v, now).to_string()))
             .collect(),
         ReportFormat::WebhookNew => due
             .iter()
             .map(|(m, v)| {
                 let body = webhook_new(settings, m, v, now);
                 let mut draft = draft(m, format!("report new {}", v.status), JSON, body);
-                draft.headers.extend(
-                    settings
-                        .msg91_report_headers
-                        .iter()
-                        .map(|(n, v)| (n.clone(), v.clone())),
-                );
+                draft.headers.extend(settings.msg91_report_headers.iter().map(|(n, v)| (n.clone(), v.clone())));
                 draft
             })
             .collect(),
@@ -159,25 +122,15 @@ fn drafts(settings: &Settings, due: &[(&Message, Verdict)], now: DateTime<Utc>) 
 
 /// Report dates are naive; India's time is assumed.
 fn naive(at: DateTime<Utc>) -> String {
-    at.with_timezone(&clock::ist())
-        .format("%Y-%m-%d %H:%M:%S")
-        .to_string()
+    at.with_timezone(&clock::ist()).format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 fn crqid(message: &Message) -> String {
-    message
-        .args
-        .get("CRQID")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
+    message.args.get("CRQID").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn desc(verdict: &Verdict) -> String {
-    verdict
-        .desc
-        .clone()
-        .unwrap_or_else(|| description(&verdict.status).to_owned())
+    verdict.desc.clone().unwrap_or_else(|| description(&verdict.status).to_owned())
 }
 
 fn v2_line(message: &Message, verdict: &Verdict, now: DateTime<Utc>) -> Value {
@@ -205,11 +158,7 @@ fn v3(message: &Message, verdict: &Verdict, now: DateTime<Utc>) -> Value {
 }
 
 fn v4(message: &Message, verdict: &Verdict, now: DateTime<Utc>) -> Value {
-    let event = if verdict.status == "1" {
-        "delivered"
-    } else {
-        "failed"
-    };
+    let event = if verdict.status == "1" { "delivered" } else { "failed" };
     json!([{"event": event, "data": [{
         "meta": {
             "requestId": message.provider_id, "number": message.to, "CRQID": crqid(message), "status": verdict.status,
@@ -219,12 +168,7 @@ fn v4(message: &Message, verdict: &Verdict, now: DateTime<Utc>) -> Value {
 }
 
 /// The owner's own body, its macros replaced.
-fn webhook_new(
-    settings: &Settings,
-    message: &Message,
-    verdict: &Verdict,
-    now: DateTime<Utc>,
-) -> String {
+fn webhook_new(settings: &Settings, message: &Message, verdict: &Verdict, now: DateTime<Utc>) -> String {
     let values = [
         ("requestedAt", naive(message.at)),
         ("deliveryTime", naive(now)),
@@ -239,16 +183,10 @@ fn webhook_new(
         ("msgData", message.text.clone().unwrap_or_default()),
         ("CRQID", crqid(message)),
     ];
-    values.iter().fold(
-        settings.msg91_report_template.clone(),
-        |body, (name, value)| {
-            // The macro stands inside of a JSON string, so the value is written as the inside of one.
-            let quoted = Value::from(value.as_str()).to_string();
-            let inside = quoted
-                .strip_prefix('"')
-                .and_then(|q| q.strip_suffix('"'))
-                .unwrap_or_default();
-            body.replace(&format!("{{{{{name}}}}}"), inside)
-        },
-    )
+    values.iter().fold(settings.msg91_report_template.clone(), |body, (name, value)| {
+        // The macro stands inside of a JSON string, so the value is written as the inside of one.
+        let quoted = Value::from(value.as_str()).to_string();
+        let inside = quoted.strip_prefix('"').and_then(|q| q.strip_suffix('"')).unwrap_or_default();
+        body.replace(&format!("{{{{{name}}}}}"), inside)
+    })
 }

@@ -24,18 +24,9 @@ pub(crate) fn sign(secret: &str, body: &[u8]) -> String {
 /// Where events of this name go, and the secret of that address.
 pub(crate) fn destination<'a>(settings: &'a Settings, event: &str) -> (&'a str, &'a str) {
     let or = |own: &'a str, other: &'a str| if own.is_empty() { other } else { own };
-    let (url, secret) = (
-        &settings.razorpay_webhook_url,
-        &settings.razorpay_webhook_secret,
-    );
-    if ["payout.", "payout_link.", "fund_account.", "transaction."]
-        .iter()
-        .any(|p| event.starts_with(p))
-    {
-        return (
-            or(&settings.razorpayx_webhook_url, url),
-            or(&settings.razorpayx_webhook_secret, secret),
-        );
+    let (url, secret) = (&settings.razorpay_webhook_url, &settings.razorpay_webhook_secret);
+    if ["payout.", "payout_link.", "fund_account.", "transaction."].iter().any(|p| event.starts_with(p)) {
+        return (or(&settings.razorpayx_webhook_url, url), or(&settings.razorpayx_webhook_secret, secret));
     }
     (url, secret)
 }
@@ -43,37 +34,19 @@ pub(crate) fn destination<'a>(settings: &'a Settings, event: &str) -> (&'a str, 
 /// A webhook about these entities, named as in `contains`; nothing when no address is set.
 pub(crate) fn draft(world: &mut World, event: &str, entities: &[(&str, Value)]) -> Option<Draft> {
     let names: Vec<&str> = entities.iter().map(|(name, _)| *name).collect();
-    let payload: Map<String, Value> = entities
-        .iter()
-        .map(|(name, entity)| ((*name).to_owned(), json!({"entity": entity})))
-        .collect();
+    let payload: Map<String, Value> =
+        entities.iter().map(|(name, entity)| ((*name).to_owned(), json!({"entity": entity}))).collect();
     let body = json!({
         "entity": "event", "account_id": world.settings.razorpay_account_id, "event": event, "contains": names,
         "payload": payload, "created_at": world.now().timestamp(),
     });
-    let entity = entities
-        .first()
-        .and_then(|(_, e)| e.get("id"))
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let entity = entities.first().and_then(|(_, e)| e.get("id")).and_then(Value::as_str).unwrap_or_default();
     let event_id = world.ids.base62(14);
-    signed(
-        &world.settings,
-        event,
-        &event_id,
-        entity,
-        Bytes::from(body.to_string()),
-    )
+    signed(&world.settings, event, &event_id, entity, Bytes::from(body.to_string()))
 }
 
 /// A webhook of exactly these bytes.
-pub(crate) fn signed(
-    settings: &Settings,
-    event: &str,
-    event_id: &str,
-    entity: &str,
-    body: Bytes,
-) -> Option<Draft> {
+pub(crate) fn signed(settings: &Settings, event: &str, event_id: &str, entity: &str, body: Bytes) -> Option<Draft> {
     let (url, secret) = destination(settings, event);
     if url.is_empty() {
         return None;

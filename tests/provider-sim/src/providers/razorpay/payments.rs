@@ -30,22 +30,11 @@ pub(super) async fn create_order(sim: Shared, request: HttpRequest, body: Bytes)
     if asked.amount < 100 {
         return bad("Order amount less than minimum amount allowed");
     }
-    if asked
-        .receipt
-        .as_ref()
-        .is_some_and(|r| r.chars().count() > 40)
-    {
+    if asked.receipt.as_ref().is_some_and(|r| r.chars().count() > 40) {
         return bad("The receipt may not be greater than 40 characters.");
     }
     let id = world.ids.razorpay("order");
-    let order = order(
-        &world,
-        id,
-        asked.amount,
-        asked.currency,
-        asked.receipt,
-        asked.notes.as_ref(),
-    );
+    let order = order(&world, id, asked.amount, asked.currency, asked.receipt, asked.notes.as_ref());
     world.razorpay.orders.push(order.clone());
     HttpResponse::Ok().json(order)
 }
@@ -108,17 +97,11 @@ pub(crate) struct Play {
 const USUAL: &[&str] = &["payment.authorized", "payment.captured", "order.paid"];
 
 /// Plays a payment, state and webhooks.
-pub(crate) fn play(
-    world: &mut World,
-    play: Play,
-) -> Result<(Payment, Order, Vec<Draft>), UnknownEvent> {
+pub(crate) fn play(world: &mut World, play: Play) -> Result<(Payment, Order, Vec<Draft>), UnknownEvent> {
     let names = play.events.or_else(|| play.event.map(|e| vec![e]));
     let names = names.unwrap_or_else(|| USUAL.iter().map(|e| (*e).to_owned()).collect());
     let known = ["payment.failed", "payment.pending"];
-    if let Some(unknown) = names
-        .iter()
-        .find(|e| !USUAL.contains(&e.as_str()) && !known.contains(&e.as_str()))
-    {
+    if let Some(unknown) = names.iter().find(|e| !USUAL.contains(&e.as_str()) && !known.contains(&e.as_str())) {
         return Err(UnknownEvent(unknown.clone()));
     }
     let order_id = play.order_id.unwrap_or_else(|| world.ids.razorpay("order"));
@@ -135,12 +118,7 @@ pub(crate) fn play(
         );
         world.razorpay.orders.push(new);
     }
-    let order_notes = world
-        .razorpay
-        .orders
-        .iter()
-        .find(|o| o.id == order_id)
-        .map(|o| o.notes.clone());
+    let order_notes = world.razorpay.orders.iter().find(|o| o.id == order_id).map(|o| o.notes.clone());
     if !world.razorpay.payments.iter().any(|p| p.id == payment_id) {
         let payment = Payment {
             id: payment_id.clone(),
@@ -164,12 +142,7 @@ pub(crate) fn play(
             vpa: Some("asha@exampleupi".to_owned()),
             email: play.email.unwrap_or_else(|| "asha@example.in".to_owned()),
             contact: play.contact.unwrap_or_else(|| "+919800000001".to_owned()),
-            notes: play
-                .notes
-                .as_ref()
-                .map(|n| notes(Some(n)))
-                .or(order_notes)
-                .unwrap_or_else(|| json!([])),
+            notes: play.notes.as_ref().map(|n| notes(Some(n))).or(order_notes).unwrap_or_else(|| json!([])),
             fee: None,
             tax: None,
             error_code: None,
@@ -182,26 +155,10 @@ pub(crate) fn play(
         };
         world.razorpay.payments.push(payment);
     }
-    let told: Vec<Draft> = names
-        .iter()
-        .filter_map(|event| happen(world, event, &payment_id))
-        .collect();
-    let payment = world
-        .razorpay
-        .payments
-        .iter()
-        .find(|p| p.id == payment_id)
-        .cloned();
-    let order = world
-        .razorpay
-        .orders
-        .iter()
-        .find(|o| o.id == order_id)
-        .cloned();
-    payment
-        .zip(order)
-        .map(|(payment, order)| (payment, order, told))
-        .ok_or(UnknownEvent(payment_id))
+    let told: Vec<Draft> = names.iter().filter_map(|event| happen(world, event, &payment_id)).collect();
+    let payment = world.razorpay.payments.iter().find(|p| p.id == payment_id).cloned();
+    let order = world.razorpay.orders.iter().find(|o| o.id == order_id).cloned();
+    payment.zip(order).map(|(payment, order)| (payment, order, told)).ok_or(UnknownEvent(payment_id))
 }
 
 /// An event that a payment does not have.
@@ -211,16 +168,8 @@ pub(crate) struct UnknownEvent(String);
 
 /// Lets an event happen to a payment: its state first, then the webhook with the snapshot.
 fn happen(world: &mut World, event: &str, payment_id: &str) -> Option<Draft> {
-    let payment = world
-        .razorpay
-        .payments
-        .iter_mut()
-        .find(|p| p.id == payment_id)?;
-    let order = world
-        .razorpay
-        .orders
-        .iter_mut()
-        .find(|o| Some(&o.id) == payment.order_id.as_ref());
+    let payment = world.razorpay.payments.iter_mut().find(|p| p.id == payment_id)?;
+    let order = world.razorpay.orders.iter_mut().find(|o| Some(&o.id) == payment.order_id.as_ref());
     match event {
         "payment.authorized" => {
             if payment.status != "captured" {
@@ -274,27 +223,14 @@ pub(super) async fn capture(sim: Shared, request: HttpRequest, id: Path<String>)
     if let Err(refusal) = authorised(&world, request.headers()) {
         return refusal;
     }
-    match world
-        .razorpay
-        .payments
-        .iter()
-        .find(|p| p.id == *id)
-        .map(|p| p.captured)
-    {
+    match world.razorpay.payments.iter().find(|p| p.id == *id).map(|p| p.captured) {
         None => return unknown_id(),
         Some(true) => return bad("This payment has already been captured"),
         Some(false) => {}
     }
-    let told: Vec<Draft> = ["payment.captured", "order.paid"]
-        .iter()
-        .filter_map(|event| happen(&mut world, event, &id))
-        .collect();
-    let payment = world
-        .razorpay
-        .payments
-        .iter()
-        .find(|p| p.id == *id)
-        .cloned();
+    let told: Vec<Draft> =
+        ["payment.captured", "order.paid"].iter().filter_map(|event| happen(&mut world, event, &id)).collect();
+    let payment = world.razorpay.payments.iter().find(|p| p.id == *id).cloned();
     drop(world);
     arc(&sim).deliver(told);
     payment.map_or_else(unknown_id, |payment| HttpResponse::Ok().json(payment))
@@ -309,12 +245,7 @@ struct NewRefund {
     receipt: Option<String>,
 }
 
-pub(super) async fn refund(
-    sim: Shared,
-    request: HttpRequest,
-    id: Path<String>,
-    body: Bytes,
-) -> HttpResponse {
+pub(super) async fn refund(sim: Shared, request: HttpRequest, id: Path<String>, body: Bytes) -> HttpResponse {
     let asked: NewRefund = if body.is_empty() {
         NewRefund::default()
     } else {
@@ -327,11 +258,7 @@ pub(super) async fn refund(
     if let Err(refusal) = authorised(&world, request.headers()) {
         return refusal;
     }
-    let (refund_id, arn, now) = (
-        world.ids.razorpay("rfnd"),
-        world.ids.digits(14),
-        world.now().timestamp(),
-    );
+    let (refund_id, arn, now) = (world.ids.razorpay("rfnd"), world.ids.digits(14), world.now().timestamp());
     let Some(payment) = world.razorpay.payments.iter_mut().find(|p| p.id == *id) else {
         return unknown_id();
     };
@@ -375,11 +302,7 @@ pub(super) async fn refund(
             "processed".clone_into(&mut refund.status);
             refund.acquirer_data = json!({"arn": arn});
         }
-        told.extend(events::draft(
-            &mut world,
-            event,
-            &[("refund", json!(refund)), ("payment", json!(payment))],
-        ));
+        told.extend(events::draft(&mut world, event, &[("refund", json!(refund)), ("payment", json!(payment))]));
     }
     world.razorpay.refunds.push(refund);
     drop(world);
@@ -388,11 +311,7 @@ pub(super) async fn refund(
 }
 
 /// Answers with what `find` finds.
-fn one<T: Serialize>(
-    sim: &Shared,
-    request: &HttpRequest,
-    find: impl FnOnce(&World) -> Option<T>,
-) -> HttpResponse {
+fn one<T: Serialize>(sim: &Shared, request: &HttpRequest, find: impl FnOnce(&World) -> Option<T>) -> HttpResponse {
     let world = sim.world();
     if let Err(refusal) = authorised(&world, request.headers()) {
         return refusal;
@@ -401,11 +320,7 @@ fn one<T: Serialize>(
 }
 
 /// Answers with a page of what `all` gives.
-fn many<T: Serialize>(
-    sim: &Shared,
-    request: &HttpRequest,
-    all: impl FnOnce(&World) -> Vec<T>,
-) -> HttpResponse {
+fn many<T: Serialize>(sim: &Shared, request: &HttpRequest, all: impl FnOnce(&World) -> Vec<T>) -> HttpResponse {
     let query = Params::parse(request.query_string());
     let world = sim.world();
     if let Err(refusal) = authorised(&world, request.headers()) {
@@ -415,77 +330,37 @@ fn many<T: Serialize>(
         (Ok(count), Ok(skip)) => (count.unwrap_or(10).min(100), skip.unwrap_or(0)),
         (Err(error), _) | (_, Err(error)) => return bad(&error.to_string()),
     };
-    collection(
-        all(&world)
-            .into_iter()
-            .rev()
-            .skip(skip)
-            .take(count)
-            .collect(),
-    )
+    collection(all(&world).into_iter().rev().skip(skip).take(count).collect())
 }
 
-pub(super) async fn fetch_order(
-    sim: Shared,
-    request: HttpRequest,
-    id: Path<String>,
-) -> HttpResponse {
-    one(&sim, &request, |world| {
-        world.razorpay.orders.iter().find(|o| o.id == *id).cloned()
-    })
+pub(super) async fn fetch_order(sim: Shared, request: HttpRequest, id: Path<String>) -> HttpResponse {
+    one(&sim, &request, |world| world.razorpay.orders.iter().find(|o| o.id == *id).cloned())
 }
 
 pub(super) async fn list_orders(sim: Shared, request: HttpRequest) -> HttpResponse {
-    let receipt = Params::parse(request.query_string())
-        .get("receipt")
-        .map(str::to_owned);
+    let receipt = Params::parse(request.query_string()).get("receipt").map(str::to_owned);
     many(&sim, &request, |world| {
         let wanted = |o: &&Order| receipt.is_none() || o.receipt == receipt;
-        world
-            .razorpay
-            .orders
-            .iter()
-            .filter(wanted)
-            .cloned()
-            .collect()
+        world.razorpay.orders.iter().filter(wanted).cloned().collect()
     })
 }
 
 pub(super) async fn of_order(sim: Shared, request: HttpRequest, id: Path<String>) -> HttpResponse {
     many(&sim, &request, |world| {
-        world
-            .razorpay
-            .payments
-            .iter()
-            .filter(|p| p.order_id.as_ref() == Some(&*id))
-            .cloned()
-            .collect()
+        world.razorpay.payments.iter().filter(|p| p.order_id.as_ref() == Some(&*id)).cloned().collect()
     })
 }
 
 pub(super) async fn fetch(sim: Shared, request: HttpRequest, id: Path<String>) -> HttpResponse {
-    one(&sim, &request, |world| {
-        world
-            .razorpay
-            .payments
-            .iter()
-            .find(|p| p.id == *id)
-            .cloned()
-    })
+    one(&sim, &request, |world| world.razorpay.payments.iter().find(|p| p.id == *id).cloned())
 }
 
 pub(super) async fn list(sim: Shared, request: HttpRequest) -> HttpResponse {
     many(&sim, &request, |world| world.razorpay.payments.clone())
 }
 
-pub(super) async fn fetch_refund(
-    sim: Shared,
-    request: HttpRequest,
-    id: Path<String>,
-) -> HttpResponse {
-    one(&sim, &request, |world| {
-        world.razorpay.refunds.iter().find(|r| r.id == *id).cloned()
-    })
+pub(super) async fn fetch_refund(sim: Shared, request: HttpRequest, id: Path<String>) -> HttpResponse {
+    one(&sim, &request, |world| world.razorpay.refunds.iter().find(|r| r.id == *id).cloned())
 }
 
 pub(super) async fn list_refunds(sim: Shared, request: HttpRequest) -> HttpResponse {

@@ -28,19 +28,11 @@ struct Asked {
 
 impl Asked {
     fn problem(&self) -> Option<&'static str> {
-        let longer = |text: &Option<String>, most: usize| {
-            text.as_ref().is_some_and(|t| t.chars().count() > most)
-        };
+        let longer = |text: &Option<String>, most: usize| text.as_ref().is_some_and(|t| t.chars().count() > most);
         let odd = |c: char| !c.is_ascii_alphanumeric() && c != ' ';
         [
-            (
-                self.account_number.is_empty(),
-                "The account number field is required.",
-            ),
-            (
-                !self.fund_account_id.starts_with("fa_"),
-                "The fund account id must be a valid id.",
-            ),
+            (self.account_number.is_empty(), "The account number field is required."),
+            (!self.fund_account_id.starts_with("fa_"), "The fund account id must be a valid id."),
             (self.amount < 100, "The amount must be at least 100."),
             (self.currency != "INR", "The currency must be INR."),
             (
@@ -48,22 +40,13 @@ impl Asked {
                 "The selected mode is invalid.",
             ),
             (self.purpose.is_empty(), "The purpose field is required."),
-            (
-                longer(&self.reference_id, 40),
-                "The reference id may not be greater than 40 characters.",
-            ),
-            (
-                longer(&self.narration, 30),
-                "The narration may not be greater than 30 characters.",
-            ),
+            (longer(&self.reference_id, 40), "The reference id may not be greater than 40 characters."),
+            (longer(&self.narration, 30), "The narration may not be greater than 30 characters."),
             (
                 self.narration.as_ref().is_some_and(|n| n.contains(odd)),
                 "The narration may only contain letters, digits and spaces.",
             ),
-            (
-                self.notes.as_ref().is_some_and(|n| n.len() > 15),
-                "The notes may not have more than 15 pairs.",
-            ),
+            (self.notes.as_ref().is_some_and(|n| n.len() > 15), "The notes may not have more than 15 pairs."),
         ]
         .into_iter()
         .find_map(|(wrong, text)| wrong.then_some(text))
@@ -75,16 +58,10 @@ pub(super) async fn create(sim: Shared, request: HttpRequest, body: Bytes) -> Ht
     if let Err(refusal) = authorised(&world, request.headers()) {
         return refusal;
     }
-    let key = request
-        .headers()
-        .get("x-payout-idempotency")
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or_default();
+    let key = request.headers().get("x-payout-idempotency").and_then(|v| v.to_str().ok()).unwrap_or_default();
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ' ');
     if !(4..=36).contains(&key.len()) || !key.chars().all(allowed) {
-        return bad(
-            "X-Payout-Idempotency must be 4 to 36 letters, digits, hyphens, underscores or spaces.",
-        );
+        return bad("X-Payout-Idempotency must be 4 to 36 letters, digits, hyphens, underscores or spaces.");
     }
     let Ok(json) = serde_json::from_slice::<Value>(&body) else {
         return bad("The request body is not valid JSON.");
@@ -93,9 +70,7 @@ pub(super) async fn create(sim: Shared, request: HttpRequest, body: Bytes) -> Ht
         if *first != json {
             return bad("Different request body sent for the same idempotency key.");
         }
-        return HttpResponse::Ok()
-            .content_type("application/json")
-            .body(answer.clone());
+        return HttpResponse::Ok().content_type("application/json").body(answer.clone());
     }
     let asked: Asked = match serde_json::from_value(json.clone()) {
         Ok(asked) => asked,
@@ -106,10 +81,7 @@ pub(super) async fn create(sim: Shared, request: HttpRequest, body: Bytes) -> Ht
     }
     let payout = payout(&mut world, asked);
     let answer = serde_json::to_string(&payout).unwrap_or_default();
-    world
-        .razorpay
-        .idempotency
-        .insert(key.to_owned(), (json, answer.clone()));
+    world.razorpay.idempotency.insert(key.to_owned(), (json, answer.clone()));
     world.razorpay.payouts.push(payout.clone());
     let told = tell(&mut world, "payout.queued", &payout);
     let walk = walk_of(&payout, world.settings.razorpay_payouts);
@@ -117,9 +89,7 @@ pub(super) async fn create(sim: Shared, request: HttpRequest, body: Bytes) -> Ht
     let sim = arc(&sim);
     sim.deliver(told.into_iter().collect());
     start_walk(&sim, payout.id, walk);
-    HttpResponse::Ok()
-        .content_type("application/json")
-        .body(answer)
+    HttpResponse::Ok().content_type("application/json").body(answer)
 }
 
 fn payout(world: &mut World, asked: Asked) -> Payout {
@@ -150,15 +120,8 @@ fn payout(world: &mut World, asked: Asked) -> Payout {
 /// A fund account whose id says so has its own fate: `fa_…fail…`, `fa_…reverse…`, `fa_…hold…`.
 fn walk_of(payout: &Payout, set: PayoutWalk) -> PayoutWalk {
     let id = payout.fund_account_id.to_ascii_lowercase();
-    let fates = [
-        ("fail", PayoutWalk::Failed),
-        ("reverse", PayoutWalk::Reversed),
-        ("hold", PayoutWalk::Processing),
-    ];
-    fates
-        .into_iter()
-        .find_map(|(word, walk)| id.contains(word).then_some(walk))
-        .unwrap_or(set)
+    let fates = [("fail", PayoutWalk::Failed), ("reverse", PayoutWalk::Reversed), ("hold", PayoutWalk::Processing)];
+    fates.into_iter().find_map(|(word, walk)| id.contains(word).then_some(walk)).unwrap_or(set)
 }
 
 fn start_walk(sim: &Arc<Sim>, id: String, walk: PayoutWalk) {
@@ -177,18 +140,12 @@ fn start_walk(sim: &Arc<Sim>, id: String, walk: PayoutWalk) {
             tokio::time::sleep(pause).await;
             let told = {
                 let mut world = owned.world();
-                let here = world
-                    .razorpay
-                    .payouts
-                    .iter()
-                    .any(|p| p.id == id && p.status == expected);
+                let here = world.razorpay.payouts.iter().any(|p| p.id == id && p.status == expected);
                 if !here {
                     // Moved by hand, or the world was reset: the walk is over.
                     return;
                 }
-                advance(&mut world, &id, step, None)
-                    .map(|(_, told)| told)
-                    .unwrap_or_default()
+                advance(&mut world, &id, step, None).map(|(_, told)| told).unwrap_or_default()
             };
             owned.deliver(told);
             expected = step;
@@ -227,10 +184,7 @@ pub(crate) fn advance(
         _ => false,
     };
     if !legal {
-        return Err(MoveError::Forbidden {
-            from: from.to_owned(),
-            to: to.to_owned(),
-        });
+        return Err(MoveError::Forbidden { from: from.to_owned(), to: to.to_owned() });
     }
     let mut steps = Vec::new();
     if matches!(to, "processed" | "failed" | "reversed") && open && from != "processing" {
@@ -242,9 +196,7 @@ pub(crate) fn advance(
     to.clone_into(&mut payout.status);
     payout.status_details = details(to, reason);
     if matches!(to, "failed" | "reversed") {
-        payout
-            .failure_reason
-            .clone_from(&payout.status_details.description);
+        payout.failure_reason.clone_from(&payout.status_details.description);
     }
     // IMPS and UPI know their reference at once, the others tell it in an event of its own.
     let instant = matches!(payout.mode.as_str(), "IMPS" | "UPI");
@@ -265,10 +217,7 @@ pub(crate) fn advance(
         steps.push(("payout.updated", payout.clone()));
     }
     let moved = payout.clone();
-    let told = steps
-        .iter()
-        .filter_map(|(event, payout)| tell(world, event, payout))
-        .collect();
+    let told = steps.iter().filter_map(|(event, payout)| tell(world, event, payout)).collect();
     Ok((moved, told))
 }
 
@@ -319,9 +268,7 @@ pub(super) async fn list(sim: Shared, request: HttpRequest) -> HttpResponse {
     if !(1..=100).contains(&count) {
         return bad("The count must be between 1 and 100.");
     }
-    let is = |name: &str, value: Option<&str>| {
-        query.get(name).is_none_or(|wanted| value == Some(wanted))
-    };
+    let is = |name: &str, value: Option<&str>| query.get(name).is_none_or(|wanted| value == Some(wanted));
     let moment = |name: &str| query.get(name).and_then(|t| t.parse::<i64>().ok());
     let items: Vec<&Payout> = world
         .razorpay
@@ -330,14 +277,8 @@ pub(super) async fn list(sim: Shared, request: HttpRequest) -> HttpResponse {
         .rev()
         .filter(|p| p.account_number == account)
         .filter(|p| is("status", Some(&p.status)) && is("mode", Some(&p.mode)))
-        .filter(|p| {
-            is("reference_id", p.reference_id.as_deref())
-                && is("fund_account_id", Some(&p.fund_account_id))
-        })
-        .filter(|p| {
-            moment("from").is_none_or(|f| f <= p.created_at)
-                && moment("to").is_none_or(|t| p.created_at <= t)
-        })
+        .filter(|p| is("reference_id", p.reference_id.as_deref()) && is("fund_account_id", Some(&p.fund_account_id)))
+        .filter(|p| moment("from").is_none_or(|f| f <= p.created_at) && moment("to").is_none_or(|t| p.created_at <= t))
         .skip(skip)
         .take(count)
         .collect();

@@ -60,10 +60,7 @@ pub(super) fn of_message(world: &mut World, message: &Message, sg_message_id: &s
             _ => &["processed", "delivered"],
         }
     };
-    kinds
-        .iter()
-        .map(|kind| event(world, message, kind, sg_message_id, &Map::new()))
-        .collect()
+    kinds.iter().map(|kind| event(world, message, kind, sg_message_id, &Map::new())).collect()
 }
 
 /// One event about a mail; `extra` members win over the usual ones.
@@ -75,11 +72,7 @@ pub(crate) fn event(
     extra: &Map<String, Value>,
 ) -> Value {
     let mut members = Map::new();
-    for (name, value) in message
-        .args
-        .iter()
-        .filter(|(name, _)| !RESERVED.contains(&name.as_str()))
-    {
+    for (name, value) in message.args.iter().filter(|(name, _)| !RESERVED.contains(&name.as_str())) {
         members.insert(name.clone(), value.clone());
     }
     let word = if kind == "blocked" { "bounce" } else { kind };
@@ -102,10 +95,7 @@ pub(crate) fn event(
     extend(&mut members, details(kind));
     members.extend(extra.clone());
     if matches!(kind, "bounce" | "spamreport" | "unsubscribe") {
-        world
-            .sendgrid
-            .suppressed
-            .insert(message.to.to_ascii_lowercase());
+        world.sendgrid.suppressed.insert(message.to.to_ascii_lowercase());
     }
     Value::Object(members)
 }
@@ -149,10 +139,7 @@ pub(crate) fn flush_soon(sim: &Arc<Sim>) {
             return;
         }
         world.sendgrid.flushing = true;
-        (
-            Duration::from_millis(world.settings.sendgrid_batch_ms),
-            world.epoch,
-        )
+        (Duration::from_millis(world.settings.sendgrid_batch_ms), world.epoch)
     };
     let owned = Arc::clone(sim);
     sim.in_background(async move {
@@ -165,10 +152,7 @@ pub(crate) fn flush_soon(sim: &Arc<Sim>) {
             world.sendgrid.flushing = false;
             std::mem::take(&mut world.sendgrid.events)
         };
-        let drafts = events
-            .chunks(BATCH)
-            .filter_map(|chunk| batch(&owned, chunk))
-            .collect();
+        let drafts = events.chunks(BATCH).filter_map(|chunk| batch(&owned, chunk)).collect();
         owned.deliver(drafts);
     });
 }
@@ -178,11 +162,7 @@ pub(crate) fn batch(sim: &Sim, events: &[Value]) -> Option<Draft> {
     let (url, generation, timestamp) = {
         let world = sim.world();
         let settings = &world.settings;
-        (
-            settings.sendgrid_event_url.clone(),
-            settings.sendgrid_key_generation,
-            world.now().timestamp().to_string(),
-        )
+        (settings.sendgrid_event_url.clone(), settings.sendgrid_key_generation, world.now().timestamp().to_string())
     };
     if url.is_empty() {
         return None;
@@ -190,19 +170,8 @@ pub(crate) fn batch(sim: &Sim, events: &[Value]) -> Option<Draft> {
     let pair = Pair::derive(sim.options.seed, generation).ok()?;
     let joined: Vec<String> = events.iter().map(Value::to_string).collect();
     let body = Bytes::from(format!("[{}]\r\n", joined.join(",\r\n")));
-    let member = |name: &str| {
-        events
-            .first()
-            .and_then(|e| e.get(name))
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
-    let kinds: Vec<&str> = events
-        .iter()
-        .filter_map(|e| e.get("event"))
-        .filter_map(Value::as_str)
-        .take(6)
-        .collect();
+    let member = |name: &str| events.first().and_then(|e| e.get(name)).and_then(Value::as_str).unwrap_or_default();
+    let kinds: Vec<&str> = events.iter().filter_map(|e| e.get("event")).filter_map(Value::as_str).take(6).collect();
     let signature = pair.sign(&timestamp, &body);
     Some(Draft {
         source: Provider::Sendgrid,
@@ -214,14 +183,8 @@ pub(crate) fn batch(sim: &Sim, events: &[Value]) -> Option<Draft> {
         headers: vec![
             ("Content-Type".to_owned(), "application/json".to_owned()),
             ("User-Agent".to_owned(), "SendGrid Event API".to_owned()),
-            (
-                "X-Twilio-Email-Event-Webhook-Signature".to_owned(),
-                signature,
-            ),
-            (
-                "X-Twilio-Email-Event-Webhook-Timestamp".to_owned(),
-                timestamp,
-            ),
+            ("X-Twilio-Email-Event-Webhook-Signature".to_owned(), signature),
+            ("X-Twilio-Email-Event-Webhook-Timestamp".to_owned(), timestamp),
         ],
         body,
         retried: true,

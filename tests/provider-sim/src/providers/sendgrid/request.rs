@@ -50,8 +50,7 @@ impl Address {
         let Some((local, domain)) = self.email.rsplit_once('@') else {
             return false;
         };
-        let odd =
-            |c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | ',' | '@');
+        let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | ',' | '@');
         !local.is_empty()
             && domain.contains('.')
             && !domain.starts_with('.')
@@ -122,20 +121,12 @@ pub(super) struct Mail {
 impl Mail {
     /// Reads and checks a body; the problems name the field as SendGrid does.
     pub(super) fn read(body: &[u8], now: DateTime<Utc>) -> Result<Self, Vec<Problem>> {
-        let mail: Self = serde_json::from_slice(body).map_err(|error| {
-            vec![Problem {
-                message: format!("Bad Request: {error}"),
-                field: None,
-            }]
-        })?;
+        let mail: Self = serde_json::from_slice(body)
+            .map_err(|error| vec![Problem { message: format!("Bad Request: {error}"), field: None }])?;
         let mut problems = Problems(Vec::new());
         mail.check(now, &mut problems);
         mail.check_content(&mut problems);
-        if problems.0.is_empty() {
-            Ok(mail)
-        } else {
-            Err(problems.0)
-        }
+        if problems.0.is_empty() { Ok(mail) } else { Err(problems.0) }
     }
 
     /// Accepted, but nothing is sent.
@@ -145,17 +136,12 @@ impl Mail {
 
     /// Each receiver with the envelope that names it.
     pub(super) fn envelopes(&self) -> impl Iterator<Item = (&Personalization, &Address)> {
-        self.personalizations
-            .iter()
-            .flat_map(|p| p.everybody().map(move |to| (p, to)))
+        self.personalizations.iter().flat_map(|p| p.everybody().map(move |to| (p, to)))
     }
 
     /// The body part of a content type.
     pub(super) fn content_of(&self, kind: &str) -> Option<String> {
-        self.content
-            .iter()
-            .find(|c| c.kind.starts_with(kind))
-            .map(|c| c.value.clone())
+        self.content.iter().find(|c| c.kind.starts_with(kind)).map(|c| c.value.clone())
     }
 
     fn every(&self, has: impl Fn(&Personalization) -> bool) -> bool {
@@ -173,32 +159,20 @@ impl Mail {
             _ => problems.add("There may not be more than 1000 personalizations per request.", "personalizations"),
         }
         if self.envelopes().count() > 1000 {
-            problems.add(
-                "There may not be more than 1000 recipients per request.",
-                "personalizations",
-            );
+            problems.add("There may not be more than 1000 recipients per request.", "personalizations");
         }
         for (number, personalization) in self.personalizations.iter().enumerate() {
             personalization.check(number, now, problems);
         }
         match &self.from {
-            None => problems.add(
-                "The from object must be provided for every email send.",
-                "from.email",
-            ),
+            None => problems.add("The from object must be provided for every email send.", "from.email"),
             Some(from) if !from.is_valid() => {
-                problems.add(
-                    "The from email does not contain a valid address.",
-                    "from.email",
-                );
+                problems.add("The from email does not contain a valid address.", "from.email");
             }
             Some(_) => {}
         }
         if self.reply_to.is_some() && self.reply_to_list.is_some() {
-            problems.add(
-                "Only one of reply_to and reply_to_list may be given.",
-                "reply_to",
-            );
+            problems.add("Only one of reply_to and reply_to_list may be given.", "reply_to");
         }
         check_headers(&self.headers, "headers", problems);
         check_args(&self.custom_args, "custom_args", problems);
@@ -210,10 +184,7 @@ impl Mail {
             &settings.bypass_unsubscribe_management,
         ];
         if settings.bypass_list_management.enable && single.iter().any(|s| s.enable) {
-            problems.add(
-                "bypass_list_management cannot be combined with another bypass setting.",
-                "mail_settings",
-            );
+            problems.add("bypass_list_management cannot be combined with another bypass setting.", "mail_settings");
         }
     }
 
@@ -229,45 +200,26 @@ impl Mail {
             );
         }
         if !templated && self.content.is_empty() {
-            problems.add(
-                "Unless a valid template_id is provided, the content parameter is required.",
-                "content",
-            );
+            problems.add("Unless a valid template_id is provided, the content parameter is required.", "content");
         }
-        for (number, _) in self
-            .content
-            .iter()
-            .enumerate()
-            .filter(|(_, c)| c.value.is_empty())
-        {
+        for (number, _) in self.content.iter().enumerate().filter(|(_, c)| c.value.is_empty()) {
             problems.add(
                 "The content value must be a string at least one character in length.",
                 &format!("content.{number}.value"),
             );
         }
         if self.content.len() > 1 && self.content.first().is_some_and(|c| c.kind == "text/html") {
-            problems.add(
-                "If present, text/plain must be first, followed by text/html.",
-                "content.0.type",
-            );
+            problems.add("If present, text/plain must be first, followed by text/html.", "content.0.type");
         }
-        if self.categories.len() > 10
-            || self.categories.iter().collect::<HashSet<_>>().len() < self.categories.len()
-        {
+        if self.categories.len() > 10 || self.categories.iter().collect::<HashSet<_>>().len() < self.categories.len() {
             problems.add("There may be at most 10 unique categories.", "categories");
         }
         if self.categories.iter().any(|c| c.chars().count() > 255) {
             problems.add("A category may have at most 255 characters.", "categories");
         }
-        let dynamic = self
-            .template_id
-            .as_deref()
-            .is_some_and(|t| t.starts_with("d-"));
+        let dynamic = self.template_id.as_deref().is_some_and(|t| t.starts_with("d-"));
         if !dynamic && !self.every(|p| p.dynamic_template_data.is_none()) {
-            problems.add(
-                "dynamic_template_data may only be used with a dynamic template.",
-                "template_id",
-            );
+            problems.add("dynamic_template_data may only be used with a dynamic template.", "template_id");
         }
     }
 }
@@ -288,27 +240,16 @@ impl Personalization {
         }
         for (list, name) in [(&self.to, "to"), (&self.cc, "cc"), (&self.bcc, "bcc")] {
             for (index, _) in list.iter().enumerate().filter(|(_, a)| !a.is_valid()) {
-                problems.add(
-                    "Does not contain a valid address.",
-                    &format!("{at}.{name}.{index}.email"),
-                );
+                problems.add("Does not contain a valid address.", &format!("{at}.{name}.{index}.email"));
             }
         }
         let mut seen = HashSet::new();
-        if self
-            .everybody()
-            .any(|a| !seen.insert(a.email.to_ascii_lowercase()))
-        {
-            problems.add(
-                "Each email address in the personalization block should be unique between to, cc, and bcc.",
-                &at,
-            );
+        if self.everybody().any(|a| !seen.insert(a.email.to_ascii_lowercase())) {
+            problems
+                .add("Each email address in the personalization block should be unique between to, cc, and bcc.", &at);
         }
         if self.from.as_ref().is_some_and(|f| !f.is_valid()) {
-            problems.add(
-                "The from email does not contain a valid address.",
-                &format!("{at}.from.email"),
-            );
+            problems.add("The from email does not contain a valid address.", &format!("{at}.from.email"));
         }
         check_headers(&self.headers, &format!("{at}.headers"), problems);
         check_args(&self.custom_args, &format!("{at}.custom_args"), problems);
@@ -320,44 +261,26 @@ struct Problems(Vec<Problem>);
 
 impl Problems {
     fn add(&mut self, message: &str, field: &str) {
-        self.0.push(Problem {
-            message: message.to_owned(),
-            field: Some(field.to_owned()),
-        });
+        self.0.push(Problem { message: message.to_owned(), field: Some(field.to_owned()) });
     }
 }
 
 fn check_headers(headers: &Map<String, Value>, field: &str, problems: &mut Problems) {
     for (name, value) in headers {
-        if RESERVED_HEADERS
-            .iter()
-            .any(|r| name.eq_ignore_ascii_case(r))
-        {
-            problems.add(
-                "The header is reserved and may not be set.",
-                &format!("{field}.{name}"),
-            );
+        if RESERVED_HEADERS.iter().any(|r| name.eq_ignore_ascii_case(r)) {
+            problems.add("The header is reserved and may not be set.", &format!("{field}.{name}"));
         }
         if !value.is_string() {
-            problems.add(
-                "A header value must be a string.",
-                &format!("{field}.{name}"),
-            );
+            problems.add("A header value must be a string.", &format!("{field}.{name}"));
         }
     }
 }
 
 fn check_args(args: &Map<String, Value>, field: &str, problems: &mut Problems) {
     for (name, _) in args.iter().filter(|(_, value)| !value.is_string()) {
-        problems.add(
-            "A custom_args value must be a string.",
-            &format!("{field}.{name}"),
-        );
+        problems.add("A custom_args value must be a string.", &format!("{field}.{name}"));
     }
-    let bytes: usize = args
-        .iter()
-        .map(|(name, value)| name.len() + value.as_str().map_or(0, str::len))
-        .sum();
+    let bytes: usize = args.iter().map(|(name, value)| name.len() + value.as_str().map_or(0, str::len)).sum();
     if bytes > 10_000 {
         problems.add("custom_args may have at most 10000 bytes.", field);
     }
@@ -365,9 +288,6 @@ fn check_args(args: &Map<String, Value>, field: &str, problems: &mut Problems) {
 
 fn check_send_at(send_at: Option<i64>, now: DateTime<Utc>, field: &str, problems: &mut Problems) {
     if send_at.is_some_and(|at| at > now.timestamp() + 72 * 3_600) {
-        problems.add(
-            "send_at may not be more than 72 hours in the future.",
-            field,
-        );
+        problems.add("send_at may not be more than 72 hours in the future.", field);
     }
 }

@@ -26,9 +26,7 @@ impl Pair {
         // All but about one in 2^32 digests are a valid scalar; the counter takes the next one then.
         (0_u8..=u8::MAX)
             .find_map(|counter| {
-                let digest = Sha256::digest(format!(
-                    "provider-sim sendgrid {seed} {generation} {counter}"
-                ));
+                let digest = Sha256::digest(format!("provider-sim sendgrid {seed} {generation} {counter}"));
                 SigningKey::from_slice(&digest).ok()
             })
             .map(Self)
@@ -37,11 +35,7 @@ impl Pair {
 
     /// Base64 of the DER `SubjectPublicKeyInfo`, as the panel shows it.
     pub(crate) fn public_key(&self) -> Result<String, SigningError> {
-        let der = self
-            .0
-            .verifying_key()
-            .to_public_key_der()
-            .map_err(SigningError::Encode)?;
+        let der = self.0.verifying_key().to_public_key_der().map_err(SigningError::Encode)?;
         Ok(STANDARD.encode(der.as_bytes()))
     }
 

@@ -32,12 +32,7 @@ impl Asked {
             None => problem(&mut problems, format!("\"{name}\" is required")),
             Some(text) => NaiveDate::parse_from_str(text, "%Y-%m-%d")
                 .ok()
-                .or_else(|| {
-                    problem(
-                        &mut problems,
-                        format!("\"{name}\" must be in YYYY-MM-DD format"),
-                    )
-                }),
+                .or_else(|| problem(&mut problems, format!("\"{name}\" must be in YYYY-MM-DD format"))),
         };
         let (start, end) = (day("start"), day("end"));
         let (least, most) = limits;
@@ -50,13 +45,8 @@ impl Asked {
             problems.push("\"page\" must be larger than or equal to 1".to_owned());
         }
         let status = query.get("status").map(str::to_owned);
-        if status
-            .as_deref()
-            .is_some_and(|s| !["approved", "pending", "cancelled", "rejected"].contains(&s))
-        {
-            problems.push(
-                "\"status\" must be one of [approved, pending, cancelled, rejected]".to_owned(),
-            );
+        if status.as_deref().is_some_and(|s| !["approved", "pending", "cancelled", "rejected"].contains(&s)) {
+            problems.push("\"status\" must be one of [approved, pending, cancelled, rejected]".to_owned());
         }
         match (start, end) {
             (Some(start), Some(end)) if problems.is_empty() => Ok(Self {
@@ -64,10 +54,7 @@ impl Asked {
                 end,
                 status,
                 click_id: query.get("click_id").map(str::to_owned),
-                sub_ids: SUB_IDS
-                    .iter()
-                    .filter_map(|n| query.get(n).map(|v| (*n, v.to_owned())))
-                    .collect(),
+                sub_ids: SUB_IDS.iter().filter_map(|n| query.get(n).map(|v| (*n, v.to_owned()))).collect(),
                 limit,
                 page,
             }),
@@ -81,10 +68,7 @@ impl Asked {
         (self.start..=self.end).contains(&day)
             && self.status.as_deref().is_none_or(|s| s == row.status)
             && self.click_id.as_deref().is_none_or(|c| c == row.click_id)
-            && self
-                .sub_ids
-                .iter()
-                .all(|(name, value)| row.sub_id(name) == Some(value))
+            && self.sub_ids.iter().all(|(name, value)| row.sub_id(name) == Some(value))
     }
 
     /// The page that was asked for, and how many rows there are in all.
@@ -92,12 +76,7 @@ impl Asked {
         let mut total = 0;
         let skip = (self.page - 1).saturating_mul(self.limit);
         let mut page = Vec::new();
-        for row in world
-            .vcommission_book
-            .rows()
-            .iter()
-            .filter(|row| self.wants(row))
-        {
+        for row in world.vcommission_book.rows().iter().filter(|row| self.wants(row)) {
             if total >= skip && page.len() < self.limit {
                 page.push(row.clone());
             }
@@ -126,15 +105,8 @@ pub(super) async fn list(sim: Shared, request: HttpRequest) -> HttpResponse {
     let with_sale = world.settings.vcommission_sale_amount;
     drop(world);
     let conversions = page.iter().map(|row| Row::of(row, with_sale)).collect();
-    let pagination = Pagination {
-        per_page: asked.limit,
-        current_page: asked.page,
-        total,
-    };
-    HttpResponse::Ok().json(Answer {
-        conversions,
-        pagination,
-    })
+    let pagination = Pagination { per_page: asked.limit, current_page: asked.page, total };
+    HttpResponse::Ok().json(Answer { conversions, pagination })
 }
 
 #[derive(Serialize)]

@@ -24,23 +24,11 @@ pub(super) async fn list(sim: Shared, request: HttpRequest) -> HttpResponse {
     };
     let (page, total) = asked.page_of(&world);
     drop(world);
-    let failed = || {
-        refuse(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            51,
-            "The report could not be written",
-        )
-    };
+    let failed = || refuse(StatusCode::INTERNAL_SERVER_ERROR, 51, "The report could not be written");
     match query.get("format").unwrap_or("json") {
         "json" => {
             let transactions = page.iter().map(Row::json).collect();
-            HttpResponse::Ok().json(Json {
-                success: true,
-                page: asked.page,
-                limit: asked.limit,
-                total,
-                transactions,
-            })
+            HttpResponse::Ok().json(Json { success: true, page: asked.page, limit: asked.limit, total, transactions })
         }
         "csv" => match csv(&page) {
             Some(text) => HttpResponse::Ok()
@@ -51,12 +39,7 @@ pub(super) async fn list(sim: Shared, request: HttpRequest) -> HttpResponse {
         },
         "xml" => {
             let transaction = page.iter().map(Row::text).collect();
-            let document = Xml {
-                page: asked.page,
-                limit: asked.limit,
-                total,
-                transaction,
-            };
+            let document = Xml { page: asked.page, limit: asked.limit, total, transaction };
             match to_string_with_root("transactions", &document) {
                 Ok(xml) => HttpResponse::Ok()
                     .content_type("application/xml; charset=utf-8")
@@ -136,9 +119,7 @@ impl<'a, M> Row<'a, M> {
 
 /// A header line always, then the rows.
 fn csv(rows: &[Transaction]) -> Option<String> {
-    let mut writer = csv::WriterBuilder::new()
-        .has_headers(false)
-        .from_writer(Vec::new());
+    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
     writer
         .write_record([
             "id",

@@ -10,8 +10,7 @@ use actix_web::web::Bytes;
 
 /// Whether the network itself would call for a row in this status.
 pub(crate) fn is_due(settings: &Settings, row: &Transaction) -> bool {
-    settings.vcommission_postback_on.contains(&row.status)
-        && !matches!(row.status.as_str(), "cancelled" | "rejected")
+    settings.vcommission_postback_on.contains(&row.status) && !matches!(row.status.as_str(), "cancelled" | "rejected")
 }
 
 /// The postback of a row as it stands.
@@ -28,11 +27,7 @@ pub(crate) fn of(settings: &Settings, row: &Transaction) -> Option<Draft> {
         ("payout", payout),
         ("status", row.status.clone()),
     ];
-    let pairs = if url.contains('{') {
-        with_macros(row, simple)
-    } else {
-        simple
-    };
+    let pairs = if url.contains('{') { with_macros(row, simple) } else { simple };
     Some(Draft {
         source: Provider::Vcommission,
         event: format!("postback {}", row.status),
@@ -52,15 +47,8 @@ fn with_macros<'a>(row: &Transaction, simple: Vec<(&'a str, String)>) -> Vec<(&'
     pairs.push(("transaction_id", row.id.clone()));
     pairs.push(("campaign_id", row.campaign_id.to_string()));
     pairs.push(("currency", row.currency.clone()));
-    pairs.push((
-        "sale_amount",
-        row.sale_amount.unwrap_or(Amount::ZERO).to_string(),
-    ));
-    for name in Network::Vcommission
-        .sub_id_names()
-        .iter()
-        .filter(|n| **n != "p1")
-    {
+    pairs.push(("sale_amount", row.sale_amount.unwrap_or(Amount::ZERO).to_string()));
+    for name in Network::Vcommission.sub_id_names().iter().filter(|n| **n != "p1") {
         pairs.push((name, row.sub_id(name).unwrap_or_default().to_owned()));
     }
     pairs
