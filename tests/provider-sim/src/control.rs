@@ -75,10 +75,6 @@ fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, ControlError> {
     serde_json::from_slice(body).map_err(ControlError::Body)
 }
 
-fn ok(body: &Value) -> Answer {
-    Ok(HttpResponse::Ok().json(body))
-}
-
 /// The routes under `/_sim`.
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config
@@ -135,7 +131,7 @@ async fn reset(sim: Shared, body: Bytes) -> Answer {
         None
     };
     sim.reset(settings);
-    ok(&json!({"reset": true}))
+    Ok(HttpResponse::Ok().json(json!({"reset": true})))
 }
 
 async fn keys(sim: Shared) -> Answer {
@@ -145,12 +141,12 @@ async fn keys(sim: Shared) -> Answer {
     for generation in 0..=generation.min(20) {
         all.push(Pair::derive(sim.options.seed, generation)?.public_key()?);
     }
-    ok(&json!({"sendgrid": {"public_key": current, "generation": generation, "all": all}}))
+    Ok(HttpResponse::Ok().json(json!({"sendgrid": {"public_key": current, "generation": generation, "all": all}})))
 }
 
 async fn stats(sim: Shared) -> Answer {
     let world = sim.world();
-    ok(&json!({
+    Ok(HttpResponse::Ok().json(json!({
         "now": world.now(),
         "requests": world.journal.counts(),
         "messages": world.inbox.received(),
@@ -165,7 +161,7 @@ async fn stats(sim: Shared) -> Answer {
             "delivered": world.deliveries.delivered, "failed": world.deliveries.failed,
             "pending": world.deliveries.pending(),
         },
-    }))
+    })))
 }
 
 #[derive(Deserialize)]
@@ -211,5 +207,5 @@ struct FaultFilter {
 
 async fn remove_faults(sim: Shared, filter: Query<FaultFilter>) -> Answer {
     let removed = sim.world().faults.remove(filter.provider, filter.id);
-    ok(&json!({"removed": removed}))
+    Ok(HttpResponse::Ok().json(json!({"removed": removed})))
 }

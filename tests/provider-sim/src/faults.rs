@@ -46,7 +46,8 @@ pub(crate) struct Fault {
     #[serde(default)]
     pub(crate) id: u64,
     pub(crate) provider: Provider,
-    pub(crate) fault: Kind,
+    #[serde(rename = "fault")]
+    pub(crate) kind: Kind,
     #[serde(default)]
     pub(crate) ms: Option<u64>,
     #[serde(default)]

@@ -80,7 +80,7 @@ pub(crate) async fn pass(
         failure::add_rate_headers(provider, response.headers_mut(), allowance);
     }
     entry.status = response.status().as_u16();
-    entry.fault = fault.map(|f| f.fault.name());
+    entry.fault = fault.map(|f| f.kind.name());
     entry.micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     sim.world().journal.record(entry);
     Ok(response)
@@ -139,7 +139,7 @@ async fn faulty(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let status = |or: StatusCode| fault.status.and_then(|s| StatusCode::from_u16(s).ok()).unwrap_or(or);
-    match fault.fault {
+    match fault.kind {
         Kind::Latency => {
             tokio::time::sleep(Duration::from_millis(fault.ms.unwrap_or(1_000))).await;
             call(sim, provider, request, next).await

@@ -4,7 +4,6 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 const BASE62: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-const HEX: &[u8] = b"0123456789abcdef";
 
 /// The one source of chance.
 #[derive(Debug)]
@@ -25,7 +24,11 @@ impl Ids {
 
     /// `length` lower-case hexadecimal digits.
     pub(crate) fn hex(&mut self, length: usize) -> String {
-        self.draw(HEX, length)
+        let mut bytes = vec![0; length.div_ceil(2)];
+        self.rng.fill(bytes.as_mut_slice());
+        let mut text = hex::encode(bytes);
+        text.truncate(length);
+        text
     }
 
     /// A Razorpay id: prefix and 14 letters and digits.

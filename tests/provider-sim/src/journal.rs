@@ -174,7 +174,7 @@ pub(crate) fn redact_url(url: &str) -> String {
     let Ok(mut parsed) = url::Url::parse(url) else {
         return "(not a URL)".to_owned();
     };
-    let names: Vec<String> = parsed.query_pairs().map(|(name, _)| name.into_owned()).collect();
+    let asked = parsed.query().is_some();
     parsed.set_query(None);
     let segments: Vec<String> = parsed.path_segments().map(|s| s.map(str::to_owned).collect()).unwrap_or_default();
     let path = match segments.split_last() {
@@ -182,5 +182,5 @@ pub(crate) fn redact_url(url: &str) -> String {
         _ => segments.join("/"),
     };
     parsed.set_path(&path);
-    if names.is_empty() { parsed.to_string() } else { format!("{parsed}?({})", names.join(", ")) }
+    if asked { format!("{parsed}?…") } else { parsed.to_string() }
 }

@@ -51,18 +51,18 @@ fn refuse(status: StatusCode, error: &str, description: &str, code: u32) -> Http
 }
 
 /// Refuses a call whose token is unknown, expired or without the scope.
-fn authorised(world: &World, headers: &HeaderMap, scope: &str) -> Result<(), HttpResponse> {
+fn refusal(world: &World, headers: &HeaderMap, scope: &str) -> Option<HttpResponse> {
     let bearer = headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
     let Some(access) = bearer.and_then(|token| world.admitad.access.get(token.trim())) else {
-        return Err(refuse(StatusCode::UNAUTHORIZED, "invalid_token", "Invalid access token", 1));
+        return Some(refuse(StatusCode::UNAUTHORIZED, "invalid_token", "Invalid access token", 1));
     };
     if access.expires_at <= world.now() {
-        return Err(refuse(StatusCode::UNAUTHORIZED, "expired_token", "The access token has expired", 0));
+        return Some(refuse(StatusCode::UNAUTHORIZED, "expired_token", "The access token has expired", 0));
     }
     if !access.scope.split(' ').any(|s| s == scope) {
-        return Err(refuse(StatusCode::FORBIDDEN, "insufficient_scope", "The token lacks the scope", 2));
+        return Some(refuse(StatusCode::FORBIDDEN, "insufficient_scope", "The token lacks the scope", 2));
     }
-    Ok(())
+    None
 }
 
 async fn click(sim: Shared, request: HttpRequest, hash: Path<String>) -> HttpResponse {
@@ -73,7 +73,7 @@ async fn click(sim: Shared, request: HttpRequest, hash: Path<String>) -> HttpRes
 /// What is owed to us, by currency.
 async fn balance(sim: Shared, request: HttpRequest) -> HttpResponse {
     let world = sim.world();
-    if let Err(refusal) = authorised(&world, request.headers(), "private_data_balance") {
+    if let Some(refusal) = refusal(&world, request.headers(), "private_data_balance") {
         return refusal;
     }
     let mut sums: BTreeMap<&str, [Amount; 3]> = BTreeMap::new();
@@ -100,7 +100,7 @@ async fn balance(sim: Shared, request: HttpRequest) -> HttpResponse {
 }
 
 async fn deep_link(sim: Shared, request: HttpRequest, path: Path<(String, String)>) -> HttpResponse {
-    if let Err(refusal) = authorised(&sim.world(), request.headers(), "deeplink_generator") {
+    if let Some(refusal) = refusal(&sim.world(), request.headers(), "deeplink_generator") {
         return refusal;
     }
     let (website, campaign) = path.into_inner();

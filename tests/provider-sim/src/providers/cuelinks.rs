@@ -38,7 +38,7 @@ enum Version {
 }
 
 /// Refuses a call whose key is missing, not accepted, or written in the other version's way.
-fn authorised(world: &World, headers: &HeaderMap, version: Version) -> Result<(), HttpResponse> {
+fn refusal(world: &World, headers: &HeaderMap, version: Version) -> Option<HttpResponse> {
     let text = headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Token "));
     let key = match version {
         Version::V2 => text.and_then(|t| t.trim().strip_prefix("token=")).map(|t| t.trim_matches('"')),
@@ -46,13 +46,13 @@ fn authorised(world: &World, headers: &HeaderMap, version: Version) -> Result<()
     };
     let accepted = &world.settings.keys.cuelinks;
     match key.filter(|k| !k.is_empty()) {
-        Some(key) if accepted.is_empty() || accepted.iter().any(|k| k == key) => Ok(()),
-        _ => Err(refuse(StatusCode::UNAUTHORIZED, "invalid API key")),
+        Some(key) if accepted.is_empty() || accepted.iter().any(|k| k == key) => None,
+        _ => Some(refuse(StatusCode::UNAUTHORIZED, "invalid API key")),
     }
 }
 
 async fn ping(sim: Shared, request: HttpRequest) -> HttpResponse {
-    if let Err(refusal) = authorised(&sim.world(), request.headers(), Version::V3) {
+    if let Some(refusal) = refusal(&sim.world(), request.headers(), Version::V3) {
         return refusal;
     }
     HttpResponse::Ok().json(json!({
@@ -73,7 +73,7 @@ struct Convert {
 }
 
 async fn convert(sim: Shared, request: HttpRequest, body: Json<Convert>) -> HttpResponse {
-    if let Err(refusal) = authorised(&sim.world(), request.headers(), Version::V3) {
+    if let Some(refusal) = refusal(&sim.world(), request.headers(), Version::V3) {
         return refusal;
     }
     let Some(target) = body.url.clone().filter(|u| url::Url::parse(u).is_ok()) else {

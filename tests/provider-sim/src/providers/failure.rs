@@ -17,12 +17,11 @@ fn body(provider: Provider, status: StatusCode) -> Value {
         Provider::Vcommission => {
             json!({"success": false, "error": {"code": 51, "codeMsg": "SERVER_ERROR", "message": text}})
         }
-        Provider::Cuelinks => json!({"message": text}),
         Provider::Razorpay => {
             let code = if status.is_server_error() { "SERVER_ERROR" } else { "BAD_REQUEST_ERROR" };
             json!({"error": {"code": code, "description": text, "source": "NA", "step": "NA", "reason": "NA", "metadata": {}}})
         }
-        Provider::Shop => json!({"message": text}),
+        Provider::Cuelinks | Provider::Shop => json!({"message": text}),
     }
 }
 

@@ -53,22 +53,22 @@ fn refuse(world: &World, message: &str, code: Option<&str>) -> HttpResponse {
 }
 
 /// Refuses a call from a wrong address, with a wrong key, or without credit.
-fn authorised(world: &World, headers: &HeaderMap, query_key: Option<&str>) -> Result<(), HttpResponse> {
+fn refusal(world: &World, headers: &HeaderMap, query_key: Option<&str>) -> Option<HttpResponse> {
     let key = headers.get("authkey").and_then(|v| v.to_str().ok()).or(query_key).filter(|k| !k.is_empty());
     let accepted = &world.settings.keys.msg91;
     let Some(key) = key else {
-        return Err(refuse(world, "authkey missing", Some("106")));
+        return Some(refuse(world, "authkey missing", Some("106")));
     };
     if world.settings.msg91_address_blocked {
-        return Err(refuse(world, "IP is not whitelisted", Some("418")));
+        return Some(refuse(world, "IP is not whitelisted", Some("418")));
     }
     if !accepted.is_empty() && !accepted.iter().any(|k| k == key) {
-        return Err(refuse(world, "Invalid authkey", Some("207")));
+        return Some(refuse(world, "Invalid authkey", Some("207")));
     }
     if world.settings.msg91_out_of_credit {
-        return Err(refuse(world, "Insufficient balance", Some("301")));
+        return Some(refuse(world, "Insufficient balance", Some("301")));
     }
-    Ok(())
+    None
 }
 
 /// A country code and number, digits only.
@@ -79,7 +79,7 @@ fn is_mobile(text: &str) -> bool {
 async fn flow(sim: Shared, request: HttpRequest, body: Bytes) -> HttpResponse {
     let parsed: Result<Map<String, Value>, _> = serde_json::from_slice(&body);
     let mut world = sim.world();
-    if let Err(refusal) = authorised(&world, request.headers(), None) {
+    if let Some(refusal) = refusal(&world, request.headers(), None) {
         return refusal;
     }
     let Ok(mut body) = parsed else {

@@ -1,4 +1,4 @@
-//! Razorpay and `RazorpayX`: orders, payments, refunds, payouts, and signed webhooks about them.
+//! Razorpay and RazorpayX: orders, payments, refunds, payouts, and signed webhooks about them.
 
 pub(crate) mod entities;
 pub(crate) mod events;
@@ -66,7 +66,7 @@ fn unknown_id() -> HttpResponse {
 }
 
 /// Refuses a call whose key pair is missing or not accepted.
-fn authorised(world: &World, headers: &HeaderMap) -> Result<(), HttpResponse> {
+fn refusal(world: &World, headers: &HeaderMap) -> Option<HttpResponse> {
     let pair = headers
         .get(AUTHORIZATION)
         .and_then(|v| v.to_str().ok())
@@ -76,13 +76,13 @@ fn authorised(world: &World, headers: &HeaderMap) -> Result<(), HttpResponse> {
         .filter(|pair| pair.split_once(':').is_some_and(|(id, secret)| !id.is_empty() && !secret.is_empty()));
     let accepted = &world.settings.keys.razorpay;
     match pair {
-        Some(pair) if accepted.is_empty() || accepted.contains(&pair) => Ok(()),
-        _ => Err(refuse(StatusCode::UNAUTHORIZED, "Authentication failed", "NA")),
+        Some(pair) if accepted.is_empty() || accepted.contains(&pair) => None,
+        _ => Some(refuse(StatusCode::UNAUTHORIZED, "Authentication failed", "NA")),
     }
 }
 
 /// A page of entities, newest first, as `collection`.
-fn collection<T: Serialize>(items: Vec<T>) -> HttpResponse {
+fn collection<T: Serialize>(items: &[T]) -> HttpResponse {
     HttpResponse::Ok().json(json!({"entity": "collection", "count": items.len(), "items": items}))
 }
 

@@ -40,7 +40,7 @@ fn refuse(status: StatusCode, message: &str, field: Option<&str>) -> HttpRespons
 }
 
 /// Refuses a call whose key is missing or not accepted.
-fn authorised(world: &World, headers: &HeaderMap) -> Result<(), HttpResponse> {
+fn refusal(world: &World, headers: &HeaderMap) -> Option<HttpResponse> {
     let key = headers
         .get(AUTHORIZATION)
         .and_then(|v| v.to_str().ok())
@@ -49,8 +49,8 @@ fn authorised(world: &World, headers: &HeaderMap) -> Result<(), HttpResponse> {
         .filter(|key| !key.is_empty());
     let accepted = &world.settings.keys.sendgrid;
     match key {
-        Some(key) if accepted.is_empty() || accepted.iter().any(|k| k == key) => Ok(()),
-        _ => Err(refuse(
+        Some(key) if accepted.is_empty() || accepted.iter().any(|k| k == key) => None,
+        _ => Some(refuse(
             StatusCode::UNAUTHORIZED,
             "The provided authorization grant is invalid, expired, or revoked",
             None,
@@ -60,7 +60,7 @@ fn authorised(world: &World, headers: &HeaderMap) -> Result<(), HttpResponse> {
 
 async fn batch_id(sim: Shared, request: HttpRequest) -> HttpResponse {
     let mut world = sim.world();
-    if let Err(refusal) = authorised(&world, request.headers()) {
+    if let Some(refusal) = refusal(&world, request.headers()) {
         return refusal;
     }
     HttpResponse::Created().json(json!({"batch_id": world.ids.base62(22)}))
@@ -69,7 +69,7 @@ async fn batch_id(sim: Shared, request: HttpRequest) -> HttpResponse {
 async fn public_key(sim: Shared, request: HttpRequest) -> HttpResponse {
     let generation = {
         let world = sim.world();
-        if let Err(refusal) = authorised(&world, request.headers()) {
+        if let Some(refusal) = refusal(&world, request.headers()) {
             return refusal;
         }
         world.settings.sendgrid_key_generation
@@ -81,7 +81,7 @@ async fn public_key(sim: Shared, request: HttpRequest) -> HttpResponse {
 }
 
 async fn send(sim: Shared, request: HttpRequest, body: Bytes) -> HttpResponse {
-    if let Err(refusal) = authorised(&sim.world(), request.headers()) {
+    if let Some(refusal) = refusal(&sim.world(), request.headers()) {
         return refusal;
     }
     if !crate::gate::is_json(request.headers()) {

@@ -45,7 +45,7 @@ fn refuse_fields(messages: &[String]) -> HttpResponse {
 }
 
 /// Refuses a call from a wrong address or with a wrong key, which is a 400 here.
-fn authorised(world: &World, headers: &HeaderMap, query: &Params) -> Result<(), HttpResponse> {
+fn refusal(world: &World, headers: &HeaderMap, query: &Params) -> Option<HttpResponse> {
     let key = headers
         .get("x-api-key")
         .and_then(|v| v.to_str().ok())
@@ -54,12 +54,12 @@ fn authorised(world: &World, headers: &HeaderMap, query: &Params) -> Result<(), 
         .filter(|key| !key.is_empty());
     let accepted = &world.settings.keys.vcommission;
     if !key.is_some_and(|key| accepted.is_empty() || accepted.iter().any(|k| k == key)) {
-        return Err(refuse(StatusCode::BAD_REQUEST, 13, "Invalid API Key"));
+        return Some(refuse(StatusCode::BAD_REQUEST, 13, "Invalid API Key"));
     }
     if world.settings.vcommission_address_blocked {
-        return Err(refuse_with_word(StatusCode::FORBIDDEN, 41, "IP_NOT_WHITELISTED", "Request IP not whitelisted"));
+        return Some(refuse_with_word(StatusCode::FORBIDDEN, 41, "IP_NOT_WHITELISTED", "Request IP not whitelisted"));
     }
-    Ok(())
+    None
 }
 
 async fn click(sim: Shared, request: HttpRequest) -> HttpResponse {

@@ -1,6 +1,6 @@
 //! `GET /statistics/actions/`: one row per conversion.
 
-use super::{authorised, refuse};
+use super::{refusal, refuse};
 use crate::amount::{Amount, WireAmount};
 use crate::clock;
 use crate::providers::query::Params;
@@ -23,7 +23,7 @@ const TIME: &str = "%Y-%m-%d %H:%M:%S";
 pub(super) async fn list(sim: Shared, request: HttpRequest) -> HttpResponse {
     let query = Params::parse(request.query_string());
     let world = sim.world();
-    if let Err(refusal) = authorised(&world, request.headers(), "statistics") {
+    if let Some(refusal) = refusal(&world, request.headers(), "statistics") {
         return refusal;
     }
     let zone = clock::zone(world.settings.admitad_zone_minutes);

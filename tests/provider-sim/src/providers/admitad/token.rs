@@ -64,10 +64,10 @@ pub(super) async fn issue(sim: Shared, request: HttpRequest, body: Bytes) -> Htt
     if let Some(unknown) = scope.split(' ').find(|s| !SCOPES.contains(s)) {
         return refuse(StatusCode::BAD_REQUEST, "invalid_scope", &format!("Unknown scope {unknown}"), 3);
     }
-    grant(&mut world, scope)
+    grant(&mut world, &scope)
 }
 
-fn grant(world: &mut World, scope: String) -> HttpResponse {
+fn grant(world: &mut World, scope: &str) -> HttpResponse {
     let now = world.now();
     world.admitad.access.retain(|_, access| access.expires_at > now);
     let most = world.settings.admitad_max_tokens;
@@ -76,7 +76,7 @@ fn grant(world: &mut World, scope: String) -> HttpResponse {
     }
     let seconds = world.settings.admitad_token_ttl_s;
     let (token, refresh) = (world.ids.hex(32), world.ids.hex(32));
-    let access = Access { expires_at: now + Duration::seconds(seconds.into()), scope: scope.clone() };
+    let access = Access { expires_at: now + Duration::seconds(seconds.into()), scope: scope.to_owned() };
     world.admitad.access.insert(token.clone(), access);
     world.admitad.refresh.insert(refresh.clone());
     HttpResponse::Ok().json(json!({

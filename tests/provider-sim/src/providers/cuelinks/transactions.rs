@@ -1,6 +1,6 @@
 //! Transactions: decimal strings in v3, numbers in v2, and a bare 204 in v2 when there is nothing.
 
-use super::{Version, authorised, refuse};
+use super::{Version, refusal, refuse};
 use crate::amount::{Amount, WireAmount};
 use crate::clock;
 use crate::providers::query::Params;
@@ -17,18 +17,17 @@ const DEFAULT_PER_PAGE: usize = 30;
 struct Page {
     rows: Vec<Transaction>,
     number: usize,
-    per_page: usize,
+    size: usize,
     total: usize,
 }
 
 /// Reads the query and cuts the page out. Dates act on the transaction; there is no "updated since".
-fn page(world: &World, query: &Params, most: usize) -> Result<Page, HttpResponse> {
-    let unprocessable = |message: &str| refuse(StatusCode::UNPROCESSABLE_ENTITY, message);
-    let from = moment(query, "start_date", false).map_err(|m| unprocessable(&m))?;
-    let to = moment(query, "end_date", true).map_err(|m| unprocessable(&m))?;
-    let number = |name: &'static str, or: usize| -> Result<usize, HttpResponse> {
-        let number = query.number(name).map_err(|e| unprocessable(&e.to_string()))?.unwrap_or(or);
-        if number == 0 { Err(unprocessable(&format!("{name} must be positive"))) } else { Ok(number) }
+fn page(world: &World, query: &Params, most: usize) -> Result<Page, String> {
+    let from = moment(query, "start_date", false)?;
+    let to = moment(query, "end_date", true)?;
+    let number = |name: &'static str, or: usize| -> Result<usize, String> {
+        let number = query.number(name).map_err(|e| e.to_string())?.unwrap_or(or);
+        if number == 0 { Err(format!("{name} must be positive")) } else { Ok(number) }
     };
     let (page, per_page) = (number("page", 1)?, number("per_page", DEFAULT_PER_PAGE)?.min(most));
     let sub_id = query.get("sub_id");
@@ -45,7 +44,7 @@ fn page(world: &World, query: &Params, most: usize) -> Result<Page, HttpResponse
         }
         total += 1;
     }
-    Ok(Page { rows, number: page, per_page, total })
+    Ok(Page { rows, number: page, size: per_page, total })
 }
 
 /// A date of India, or a moment with its offset. The end of a plain date is the start of the next day.
@@ -65,18 +64,18 @@ fn moment(query: &Params, name: &str, end: bool) -> Result<Option<DateTime<Utc>>
 pub(super) async fn v3(sim: Shared, request: HttpRequest) -> HttpResponse {
     let query = Params::parse(request.query_string());
     let world = sim.world();
-    if let Err(refusal) = authorised(&world, request.headers(), Version::V3) {
+    if let Some(refusal) = refusal(&world, request.headers(), Version::V3) {
         return refusal;
     }
     let page = match page(&world, &query, 100) {
         Ok(page) => page,
-        Err(refusal) => return refusal,
+        Err(problem) => return refuse(StatusCode::UNPROCESSABLE_ENTITY, &problem),
     };
     drop(world);
-    let total_pages = page.total.div_ceil(page.per_page);
+    let total_pages = page.total.div_ceil(page.size);
     let meta = Meta {
         page: page.number,
-        per_page: page.per_page,
+        per_page: page.size,
         total: page.total,
         total_pages,
         next_page: (page.number < total_pages).then_some(page.number + 1),
@@ -88,12 +87,12 @@ pub(super) async fn v3(sim: Shared, request: HttpRequest) -> HttpResponse {
 pub(super) async fn v2(sim: Shared, request: HttpRequest) -> HttpResponse {
     let query = Params::parse(request.query_string());
     let world = sim.world();
-    if let Err(refusal) = authorised(&world, request.headers(), Version::V2) {
+    if let Some(refusal) = refusal(&world, request.headers(), Version::V2) {
         return refusal;
     }
     let page = match page(&world, &query, 1_000_000) {
         Ok(page) => page,
-        Err(refusal) => return refusal,
+        Err(problem) => return refuse(StatusCode::UNPROCESSABLE_ENTITY, &problem),
     };
     drop(world);
     if page.rows.is_empty() {

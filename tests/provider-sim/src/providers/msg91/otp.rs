@@ -1,6 +1,6 @@
 //! One-time passwords: send, verify, send again.
 
-use super::{authorised, is_mobile, refuse, render, reports};
+use super::{is_mobile, refusal, refuse, render, reports};
 use crate::inbox::{Channel, Message};
 use crate::provider::Provider;
 use crate::providers::query::Params;
@@ -27,7 +27,7 @@ pub(super) async fn send(sim: Shared, request: HttpRequest, body: Bytes) -> Http
     // Variables ride in an optional JSON body.
     let args: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();
     let mut world = sim.world();
-    if let Err(refusal) = authorised(&world, request.headers(), query.get("authkey")) {
+    if let Some(refusal) = refusal(&world, request.headers(), query.get("authkey")) {
         return refusal;
     }
     let member = |name: &str| query.get(name).map(str::to_owned).or_else(|| super::text(&args, name));
@@ -89,7 +89,7 @@ fn deliver(world: &mut World, mobile: &str, open: &Open) -> Arc<Message> {
 pub(super) async fn verify(sim: Shared, request: HttpRequest) -> HttpResponse {
     let query = Params::parse(request.query_string());
     let mut world = sim.world();
-    if let Err(refusal) = authorised(&world, request.headers(), query.get("authkey")) {
+    if let Some(refusal) = refusal(&world, request.headers(), query.get("authkey")) {
         return refusal;
     }
     let now = world.now();
@@ -112,7 +112,7 @@ pub(super) async fn verify(sim: Shared, request: HttpRequest) -> HttpResponse {
 pub(super) async fn retry(sim: Shared, request: HttpRequest) -> HttpResponse {
     let query = Params::parse(request.query_string());
     let mut world = sim.world();
-    if let Err(refusal) = authorised(&world, request.headers(), query.get("authkey")) {
+    if let Some(refusal) = refusal(&world, request.headers(), query.get("authkey")) {
         return refusal;
     }
     let Some(mobile) = query.get("mobile") else {

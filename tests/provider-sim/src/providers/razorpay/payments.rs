@@ -1,7 +1,7 @@
 //! Orders, payments and refunds.
 
 use super::entities::{Order, Payment, Refund};
-use super::{authorised, bad, collection, events, notes, unknown_id};
+use super::{bad, collection, events, notes, refusal, unknown_id};
 use crate::deliveries::Draft;
 use crate::providers::query::Params;
 use crate::sim::{Shared, World, arc};
@@ -20,7 +20,7 @@ struct NewOrder {
 
 pub(super) async fn create_order(sim: Shared, request: HttpRequest, body: Bytes) -> HttpResponse {
     let mut world = sim.world();
-    if let Err(refusal) = authorised(&world, request.headers()) {
+    if let Some(refusal) = refusal(&world, request.headers()) {
         return refusal;
     }
     let asked: NewOrder = match serde_json::from_slice(&body) {
@@ -171,11 +171,8 @@ fn happen(world: &mut World, event: &str, payment_id: &str) -> Option<Draft> {
     let payment = world.razorpay.payments.iter_mut().find(|p| p.id == payment_id)?;
     let order = world.razorpay.orders.iter_mut().find(|o| Some(&o.id) == payment.order_id.as_ref());
     match event {
-        "payment.authorized" => {
-            if payment.status != "captured" {
-                "authorized".clone_into(&mut payment.status);
-            }
-        }
+        // An authorisation that is told late does not undo a capture.
+        "payment.authorized" if !payment.captured => "authorized".clone_into(&mut payment.status),
         "payment.captured" | "order.paid" => captured(payment),
         "payment.failed" => {
             "failed".clone_into(&mut payment.status);
@@ -220,7 +217,7 @@ fn captured(payment: &mut Payment) {
 
 pub(super) async fn capture(sim: Shared, request: HttpRequest, id: Path<String>) -> HttpResponse {
     let mut world = sim.world();
-    if let Err(refusal) = authorised(&world, request.headers()) {
+    if let Some(refusal) = refusal(&world, request.headers()) {
         return refusal;
     }
     match world.razorpay.payments.iter().find(|p| p.id == *id).map(|p| p.captured) {
@@ -255,7 +252,7 @@ pub(super) async fn refund(sim: Shared, request: HttpRequest, id: Path<String>, 
         }
     };
     let mut world = sim.world();
-    if let Err(refusal) = authorised(&world, request.headers()) {
+    if let Some(refusal) = refusal(&world, request.headers()) {
         return refusal;
     }
     let (refund_id, arn, now) = (world.ids.razorpay("rfnd"), world.ids.digits(14), world.now().timestamp());
@@ -313,7 +310,7 @@ pub(super) async fn refund(sim: Shared, request: HttpRequest, id: Path<String>, 
 /// Answers with what `find` finds.
 fn one<T: Serialize>(sim: &Shared, request: &HttpRequest, find: impl FnOnce(&World) -> Option<T>) -> HttpResponse {
     let world = sim.world();
-    if let Err(refusal) = authorised(&world, request.headers()) {
+    if let Some(refusal) = refusal(&world, request.headers()) {
         return refusal;
     }
     find(&world).map_or_else(unknown_id, |entity| HttpResponse::Ok().json(entity))
@@ -323,14 +320,15 @@ fn one<T: Serialize>(sim: &Shared, request: &HttpRequest, find: impl FnOnce(&Wor
 fn many<T: Serialize>(sim: &Shared, request: &HttpRequest, all: impl FnOnce(&World) -> Vec<T>) -> HttpResponse {
     let query = Params::parse(request.query_string());
     let world = sim.world();
-    if let Err(refusal) = authorised(&world, request.headers()) {
+    if let Some(refusal) = refusal(&world, request.headers()) {
         return refusal;
     }
     let (count, skip) = match (query.number("count"), query.number("skip")) {
         (Ok(count), Ok(skip)) => (count.unwrap_or(10).min(100), skip.unwrap_or(0)),
         (Err(error), _) | (_, Err(error)) => return bad(&error.to_string()),
     };
-    collection(all(&world).into_iter().rev().skip(skip).take(count).collect())
+    let page: Vec<T> = all(&world).into_iter().rev().skip(skip).take(count).collect();
+    collection(&page)
 }
 
 pub(super) async fn fetch_order(sim: Shared, request: HttpRequest, id: Path<String>) -> HttpResponse {

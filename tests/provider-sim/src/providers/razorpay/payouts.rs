@@ -1,7 +1,7 @@
 //! Payouts: created under an idempotency key, then walked through their life.
 
 use super::entities::{Payout, StatusDetails};
-use super::{authorised, bad, collection, events, notes, unknown_id};
+use super::{bad, collection, events, notes, refusal, unknown_id};
 use crate::deliveries::Draft;
 use crate::providers::query::Params;
 use crate::settings::PayoutWalk;
@@ -55,7 +55,7 @@ impl Asked {
 
 pub(super) async fn create(sim: Shared, request: HttpRequest, body: Bytes) -> HttpResponse {
     let mut world = sim.world();
-    if let Err(refusal) = authorised(&world, request.headers()) {
+    if let Some(refusal) = refusal(&world, request.headers()) {
         return refusal;
     }
     let key = request.headers().get("x-payout-idempotency").and_then(|v| v.to_str().ok()).unwrap_or_default();
@@ -243,7 +243,7 @@ fn tell(world: &mut World, event: &str, payout: &Payout) -> Option<Draft> {
 
 pub(super) async fn fetch(sim: Shared, request: HttpRequest, id: Path<String>) -> HttpResponse {
     let world = sim.world();
-    if let Err(refusal) = authorised(&world, request.headers()) {
+    if let Some(refusal) = refusal(&world, request.headers()) {
         return refusal;
     }
     match world.razorpay.payouts.iter().find(|p| p.id == *id) {
@@ -255,7 +255,7 @@ pub(super) async fn fetch(sim: Shared, request: HttpRequest, id: Path<String>) -
 pub(super) async fn list(sim: Shared, request: HttpRequest) -> HttpResponse {
     let query = Params::parse(request.query_string());
     let world = sim.world();
-    if let Err(refusal) = authorised(&world, request.headers()) {
+    if let Some(refusal) = refusal(&world, request.headers()) {
         return refusal;
     }
     let Some(account) = query.get("account_number") else {
@@ -282,5 +282,5 @@ pub(super) async fn list(sim: Shared, request: HttpRequest) -> HttpResponse {
         .skip(skip)
         .take(count)
         .collect();
-    collection(items)
+    collection(&items)
 }

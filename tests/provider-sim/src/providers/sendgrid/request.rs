@@ -115,7 +115,8 @@ pub(super) struct Mail {
     pub(super) categories: Vec<String>,
     pub(super) custom_args: Map<String, Value>,
     send_at: Option<i64>,
-    mail_settings: MailSettings,
+    #[serde(rename = "mail_settings")]
+    settings: MailSettings,
 }
 
 impl Mail {
@@ -131,7 +132,7 @@ impl Mail {
 
     /// Accepted, but nothing is sent.
     pub(super) fn is_sandbox(&self) -> bool {
-        self.mail_settings.sandbox_mode.enable
+        self.settings.sandbox_mode.enable
     }
 
     /// Each receiver with the envelope that names it.
@@ -177,7 +178,7 @@ impl Mail {
         check_headers(&self.headers, "headers", problems);
         check_args(&self.custom_args, "custom_args", problems);
         check_send_at(self.send_at, now, "send_at", problems);
-        let settings = &self.mail_settings;
+        let settings = &self.settings;
         let single = [
             &settings.bypass_spam_management,
             &settings.bypass_bounce_management,

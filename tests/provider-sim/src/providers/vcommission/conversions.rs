@@ -1,6 +1,6 @@
 //! `GET /v2/publishers/conversions`, the documented report.
 
-use super::{authorised, refuse_fields};
+use super::{refusal, refuse_fields};
 use crate::amount::{Amount, WireAmount};
 use crate::clock;
 use crate::providers::query::Params;
@@ -94,7 +94,7 @@ fn problem<T>(problems: &mut Vec<String>, text: String) -> Option<T> {
 pub(super) async fn list(sim: Shared, request: HttpRequest) -> HttpResponse {
     let query = Params::parse(request.query_string());
     let world = sim.world();
-    if let Err(refusal) = authorised(&world, request.headers(), &query) {
+    if let Some(refusal) = refusal(&world, request.headers(), &query) {
         return refusal;
     }
     let asked = match Asked::read(&query, (100, 1_000)) {

@@ -2,7 +2,7 @@
 //! those of the documented report, with the sale amount.
 
 use super::conversions::{Asked, iso};
-use super::{authorised, refuse, refuse_fields};
+use super::{refusal, refuse, refuse_fields};
 use crate::amount::{Amount, WireAmount};
 use crate::providers::query::Params;
 use crate::sim::Shared;
@@ -15,7 +15,7 @@ use serde::Serialize;
 pub(super) async fn list(sim: Shared, request: HttpRequest) -> HttpResponse {
     let query = Params::parse(request.query_string());
     let world = sim.world();
-    if let Err(refusal) = authorised(&world, request.headers(), &query) {
+    if let Some(refusal) = refusal(&world, request.headers(), &query) {
         return refusal;
     }
     let asked = match Asked::read(&query, (1, 1_000)) {
