@@ -65,7 +65,8 @@ pub(crate) struct Filter {
     pub(crate) to: Option<String>,
     pub(crate) template: Option<String>,
     pub(crate) category: Option<String>,
-    pub(crate) channel: Option<Channel>,
+    /// `email` or `sms`.
+    pub(crate) channel: Option<String>,
     /// Only messages with a higher id.
     pub(crate) after: Option<u64>,
     /// A text that subject, text, HTML or an argument contains.
@@ -108,9 +109,12 @@ impl Inbox {
 
 impl Filter {
     fn matches(&self, message: &Message) -> bool {
-        let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|w| w.eq_ignore_ascii_case(value));
+        // A form sends its empty fields too: they ask for nothing.
+        let is = |wanted: &Option<String>, value: &str| {
+            wanted.as_deref().is_none_or(|w| w.is_empty() || w.eq_ignore_ascii_case(value))
+        };
         is(&self.to, &message.to)
-            && self.channel.is_none_or(|c| c == message.channel)
+            && is(&self.channel, message.channel.name())
             && self.after.is_none_or(|after| message.id > after)
             && self.template.as_deref().is_none_or(|t| message.template.as_deref() == Some(t))
             && self.category.as_deref().is_none_or(|c| message.categories.iter().any(|have| have == c))

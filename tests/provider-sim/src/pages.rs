@@ -1,7 +1,7 @@
 //! The pages for people: inbox, messages, clicks, webhooks, and the merchants' shops.
 
 use crate::deliveries::Delivery;
-use crate::inbox::{Channel, Filter, Message};
+use crate::inbox::{Filter, Message};
 use crate::sim::Shared;
 use actix_web::HttpResponse;
 use actix_web::http::header::LOCATION;
@@ -112,7 +112,7 @@ async fn inbox(sim: Shared, filter: Query<Filter>) -> HttpResponse {
         rows,
         received,
         to: filter.to.clone().unwrap_or_default(),
-        channel: filter.channel.map(Channel::name).unwrap_or_default().to_owned(),
+        channel: filter.channel.clone().unwrap_or_default(),
     })
 }
 

@@ -13,6 +13,9 @@ use serde::Serialize;
 /// The names that filter on a sub-id.
 const SUB_IDS: &[&str] = &["p1", "p2", "p3", "p4", "p5"];
 
+/// Rows in a page unless asked.
+const DEFAULT_LIMIT: usize = 100;
+
 /// The filters both reports share.
 pub(super) struct Asked {
     start: NaiveDate,
@@ -25,7 +28,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Reads a query. `limits` are the smallest and the largest page.
+    /// Reads a query. Pages hold 100 rows unless asked, within `limits`.
     pub(super) fn read(query: &Params, limits: (usize, usize)) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
         let mut day = |name: &str| match query.get(name) {
@@ -36,7 +39,7 @@ impl Asked {
         };
         let (start, end) = (day("start"), day("end"));
         let (least, most) = limits;
-        let limit = query.number("limit").unwrap_or(Some(0)).unwrap_or(least);
+        let limit = query.number("limit").unwrap_or(Some(0)).unwrap_or(DEFAULT_LIMIT);
         if !(least..=most).contains(&limit) {
             problems.push(format!("\"limit\" must be between {least} and {most}"));
         }
