@@ -17,27 +17,27 @@ CREATE TABLE affiliate_transactions (
     external_order_id       text,
     -- In paise; a foreign currency keeps the original amounts and the rate, which is frozen when first seen.
     sale_paise              bigint CHECK (sale_paise >= 0),
-    commission_paise        bigint NOT NULL,
+    commission_paise        bigint NOT NULL CHECK (commission_paise >= 0),
     currency                text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
     original_sale           numeric,
-    original_commission     numeric NOT NULL,
+    original_commission     numeric,
     fx_rate                 numeric CHECK (fx_rate > 0),
     raw_status              text NOT NULL,
     status                  text NOT NULL CHECK (status IN ('pending', 'confirmed', 'payable', 'declined')),
     funded                  boolean NOT NULL,
+    decline_reason          text,
     occurred_at             timestamptz NOT NULL,
     -- The network's own order of states, where it has one, then the time at which we asked for what is stored here.
     status_updated_at       timestamptz,
     observed_at             timestamptz NOT NULL,
     revision                int NOT NULL DEFAULT 1 CHECK (revision > 0),
-    raw                     jsonb NOT NULL,
+    raw                     json NOT NULL,
     first_seen_at           timestamptz NOT NULL DEFAULT now(),
     updated_at              timestamptz NOT NULL DEFAULT now(),
     UNIQUE (network, external_transaction_id),
-    CHECK ((currency = 'INR') = (fx_rate IS NULL)),
+    CHECK ((currency = 'INR') = (fx_rate IS NULL) AND (currency = 'INR') = (original_commission IS NULL)),
     CHECK ((click_id IS NULL) = (matched_by IS NULL) AND (click_id IS NULL) = (matched_at IS NULL)),
-    CHECK (user_id IS NULL OR click_id IS NOT NULL),
-    CHECK ((status = 'payable') = (funded AND status IN ('confirmed', 'payable')))
+    CHECK (user_id IS NULL OR click_id IS NOT NULL)
 ) WITH (fillfactor = 85);
 
 CREATE INDEX affiliate_transactions_awaited ON affiliate_transactions (claimed_click_id)
@@ -82,11 +82,13 @@ CREATE INDEX unmatched_transactions_open ON unmatched_transactions (transaction_
 -- What a network said and we did not understand. Nothing is guessed: it has no effect until it is understood.
 CREATE TABLE quarantined_transactions (
     network                 text NOT NULL CHECK (network IN ('admitad', 'vcommission', 'cuelinks')),
+    -- The network's id, or `sha256:` and the hash of the row when it has none.
     external_transaction_id text NOT NULL,
-    reason                  text NOT NULL CHECK (reason IN ('unknown_status', 'no_exchange_rate', 'wrong_amount', 'unreadable')),
+    reason                  text NOT NULL CHECK (reason IN ('unknown_status', 'negative_amount', 'no_rate', 'missing_field',
+                                                            'unreadable_field')),
     raw_status              text,
     detail                  text NOT NULL,
-    raw                     jsonb NOT NULL,
+    raw                     json NOT NULL,
     first_seen_at           timestamptz NOT NULL DEFAULT now(),
     last_seen_at            timestamptz NOT NULL DEFAULT now(),
     times_seen              int NOT NULL DEFAULT 1,
@@ -94,16 +96,6 @@ CREATE TABLE quarantined_transactions (
     PRIMARY KEY (network, external_transaction_id)
 );
 CREATE INDEX quarantined_transactions_open ON quarantined_transactions (network) WHERE resolved_at IS NULL;
-
--- Rupees for one unit of a foreign currency, set by finance. The newest row of a day or before is in force.
-CREATE TABLE exchange_rates (
-    currency   text NOT NULL CHECK (currency ~ '^[A-Z]{3}$' AND currency <> 'INR'),
-    valid_from date NOT NULL,
-    inr        numeric NOT NULL CHECK (inr > 0),
-    set_by     text NOT NULL,
-    set_at     timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (currency, valid_from)
-);
 
 CREATE TABLE sync_runs (
     id            uuid PRIMARY KEY,

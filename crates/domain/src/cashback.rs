@@ -8,21 +8,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::money::{BasisPoints, MoneyError, Paise};
+use crate::transaction::TransactionStatus;
 use crate::wallet::words;
-
-words! {
-    /// What a network says of a transaction, in our words.
-    Verdict, "transaction status", {
-        /// The merchant has not decided.
-        Pending = "pending",
-        /// The merchant agrees; the network has not been paid.
-        Confirmed = "confirmed",
-        /// The merchant agrees and the network has our money.
-        Payable = "payable",
-        /// The merchant refuses.
-        Declined = "declined",
-    }
-}
 
 words! {
     /// What a cashback has come to.
@@ -128,8 +115,10 @@ impl Standing {
 /// What the network says now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct News {
-    /// Its verdict.
-    pub verdict: Verdict,
+    /// Where the transaction stands.
+    pub status: TransactionStatus,
+    /// Whether the network's money has reached us.
+    pub funded: bool,
     /// Our commission.
     pub commission: Paise,
     /// Whether confirmed cashback is still within its holding period.
@@ -173,18 +162,18 @@ pub struct Step {
 /// What becomes of a cashback by the network's news. `None`: nothing changes.
 pub fn step(before: Option<&Standing>, terms: Terms, news: &News) -> Result<Option<Step>, MoneyError> {
     let amount = terms.cashback(news.commission)?;
-    let funded = news.verdict == Verdict::Payable;
+    let is_agreed = matches!(news.status, TransactionStatus::Confirmed | TransactionStatus::Payable);
+    let funded = is_agreed && news.funded;
     let was_credited = before.is_some_and(|standing| standing.status.is_credited());
     let ever_credited = before.is_some_and(|standing| standing.postings > 0);
-    let status = match news.verdict {
-        Verdict::Pending => CashbackStatus::Pending,
-        Verdict::Confirmed | Verdict::Payable if before.is_some_and(|standing| standing.status == CashbackStatus::Paid) => {
-            CashbackStatus::Paid
-        }
-        Verdict::Payable if !news.held => CashbackStatus::Payable,
-        Verdict::Confirmed | Verdict::Payable => CashbackStatus::Confirmed,
-        Verdict::Declined if ever_credited => CashbackStatus::Reversed,
-        Verdict::Declined => CashbackStatus::Declined,
+    let was_paid = before.is_some_and(|standing| standing.status == CashbackStatus::Paid);
+    let status = match news.status {
+        TransactionStatus::Pending => CashbackStatus::Pending,
+        TransactionStatus::Confirmed | TransactionStatus::Payable if was_paid => CashbackStatus::Paid,
+        TransactionStatus::Confirmed | TransactionStatus::Payable if funded && !news.held => CashbackStatus::Payable,
+        TransactionStatus::Confirmed | TransactionStatus::Payable => CashbackStatus::Confirmed,
+        TransactionStatus::Declined if ever_credited => CashbackStatus::Reversed,
+        TransactionStatus::Declined => CashbackStatus::Declined,
     };
     let credited_before = before.map_or(Paise::ZERO, |standing| standing.credited);
     let mut after = Standing {
@@ -245,8 +234,9 @@ mod tests {
         Terms { rate: BasisPoints::new(rate).unwrap(), cap: cap.map(Paise::new) }
     }
 
-    fn news(verdict: Verdict, commission: i64) -> News {
-        News { verdict, commission: Paise::new(commission), held: false }
+    fn news(status: TransactionStatus, commission: i64) -> News {
+        let funded = status == TransactionStatus::Payable;
+        News { status, funded, commission: Paise::new(commission), held: false }
     }
 
     fn run(history: &[News], terms: Terms) -> (Option<Standing>, Vec<Step>) {
@@ -263,8 +253,11 @@ mod tests {
 
     #[test]
     fn the_usual_life_credits_once_and_tells_twice() {
-        let history =
-            [news(Verdict::Pending, 10_000), news(Verdict::Confirmed, 10_000), news(Verdict::Payable, 10_000)];
+        let history = [
+            news(TransactionStatus::Pending, 10_000),
+            news(TransactionStatus::Confirmed, 10_000),
+            news(TransactionStatus::Payable, 10_000),
+        ];
         let (standing, steps) = run(&history, terms(5_000, None));
         let standing = standing.unwrap();
         assert_eq!((standing.status, standing.credited), (CashbackStatus::Payable, Paise::new(5_000)));
@@ -278,11 +271,11 @@ mod tests {
     #[test]
     fn a_decline_after_credit_takes_it_back_and_a_change_posts_the_difference() {
         let history = [
-            news(Verdict::Confirmed, 10_000),
-            news(Verdict::Confirmed, 12_000),
-            news(Verdict::Declined, 12_000),
-            news(Verdict::Confirmed, 4_000),
-            news(Verdict::Pending, 4_000),
+            news(TransactionStatus::Confirmed, 10_000),
+            news(TransactionStatus::Confirmed, 12_000),
+            news(TransactionStatus::Declined, 12_000),
+            news(TransactionStatus::Confirmed, 4_000),
+            news(TransactionStatus::Pending, 4_000),
         ];
         let (standing, steps) = run(&history, terms(5_000, None));
         let postings: Vec<_> = steps.iter().filter_map(|step| step.posting).map(Paise::get).collect();
@@ -304,8 +297,10 @@ mod tests {
     }
 
     fn any_news() -> impl Strategy<Value = News> {
-        (prop::sample::select(Verdict::ALL.to_vec()), -500_i64..2_000_000, any::<bool>())
-            .prop_map(|(verdict, commission, held)| News { verdict, commission: Paise::new(commission), held })
+        let status = prop::sample::select(TransactionStatus::ALL.to_vec());
+        (status, any::<bool>(), -500_i64..2_000_000, any::<bool>()).prop_map(|(status, funded, commission, held)| {
+            News { status, funded, commission: Paise::new(commission), held }
+        })
     }
 
     proptest! {

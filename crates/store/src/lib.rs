@@ -3,7 +3,9 @@
 //! Functions take a client or a transaction, so the caller decides what commits together. No rules live here, no
 //! HTTP and no Redis.
 
+pub mod cashback;
 pub mod catalogue;
+pub mod clicks;
 pub mod migrate;
 pub mod notifications;
 pub mod orders;
@@ -11,9 +13,12 @@ pub mod outbox;
 mod pool;
 pub mod statements;
 mod tls;
+pub mod transactions;
 pub mod users;
 pub mod vouchers;
+pub mod wallet;
 pub mod webhooks;
+pub mod withdrawals;
 
 pub use deadpool_postgres::GenericClient;
 pub use pool::{Client, Listener, Notification, Pool, Settings, StoreError};

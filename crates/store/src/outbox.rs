@@ -57,6 +57,37 @@ pub async fn push_once<J: Job>(
     insert(client, OutboxId::generate(), job, lane, Some(dedupe_key), None).await
 }
 
+/// One of many jobs that a commit promises.
+#[derive(Debug, Clone)]
+pub struct Promise {
+    queue: &'static str,
+    urgent: bool,
+    kind: &'static str,
+    payload: serde_json::Value,
+}
+
+impl Promise {
+    /// Promises `job`.
+    pub fn of<J: Job>(job: &J, lane: Lane) -> Result<Self, StoreError> {
+        let payload = serde_json::to_value(job)?;
+        Ok(Self { queue: J::QUEUE.name(), urgent: lane == Lane::Urgent, kind: J::KIND, payload })
+    }
+}
+
+/// Promises many jobs in one round trip.
+pub async fn push_many(client: &impl GenericClient, promises: &[Promise]) -> Result<(), StoreError> {
+    if promises.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = promises.iter().map(|_| OutboxId::generate()).collect();
+    let queues: Vec<_> = promises.iter().map(|promise| promise.queue).collect();
+    let urgent: Vec<_> = promises.iter().map(|promise| promise.urgent).collect();
+    let kinds: Vec<_> = promises.iter().map(|promise| promise.kind).collect();
+    let payloads: Vec<_> = promises.iter().map(|promise| &promise.payload).collect();
+    execute(client, sql!("outbox/insert_many.sql"), &[&ids, &queues, &urgent, &kinds, &payloads]).await?;
+    Ok(())
+}
+
 async fn insert<J: Job>(
     client: &impl GenericClient,
     id: OutboxId,

@@ -1,0 +1,1 @@
+SELECT id, name FROM merchants WHERE id = ANY ($1)

@@ -1,0 +1,291 @@
+//! What is due to shoppers by their transactions as they stand now, posted and told.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use deadpool_postgres::GenericClient;
+use domain::cashback::{CashbackStatus, Limits, News, Notice, Standing, Step, Terms, Used, step};
+use domain::ids::{CashbackId, ClickId, MerchantId, TransactionId, UserId, WalletTransactionId};
+use domain::money::{BasisPoints, MoneyError, Paise};
+use domain::wallet::{Account, Transfer, TransferKind};
+use serde_json::json;
+
+use super::limits::{self, Rules, month_of};
+use super::notices::{self, Telling};
+use super::settle::{SettleError, count};
+use crate::clicks::Click;
+use crate::statements::{execute, query};
+use crate::transactions::{Transaction, column};
+use crate::wallet;
+use crate::withdrawals::word;
+use crate::{StoreError, sql};
+
+/// A transaction whose shopper is known.
+pub(super) struct Award<'a> {
+    pub(super) transaction: &'a Transaction,
+    pub(super) click_id: ClickId,
+    pub(super) user: UserId,
+    pub(super) merchant: MerchantId,
+    /// The click, when it was found just now: then there is no cashback yet.
+    pub(super) click: Option<&'a Click>,
+}
+
+/// A cashback as stored, with the terms it was decided by.
+struct Kept {
+    id: CashbackId,
+    standing: Standing,
+    terms: Terms,
+    rule_version: i32,
+    held_until: Option<DateTime<Utc>>,
+    confirmed_at: Option<DateTime<Utc>>,
+}
+
+/// A change to write.
+struct Written<'a> {
+    award: &'a Award<'a>,
+    before: Option<Standing>,
+    after: Kept,
+    step: Step,
+    entry: Option<(WalletTransactionId, Option<Paise>)>,
+}
+
+/// Brings the shoppers' cashback in line with their transactions. Gives the number of ledger entries.
+pub(super) async fn award(
+    client: &impl GenericClient,
+    awards: &[Award<'_>],
+    cause: &str,
+    now: DateTime<Utc>,
+) -> Result<u64, SettleError> {
+    if awards.is_empty() {
+        return Ok(0);
+    }
+    let users: HashSet<_> = awards.iter().map(|award| award.user).collect();
+    wallet::lock(client, &users.into_iter().collect::<Vec<_>>()).await?;
+    let mut kept = standings(client, awards).await?;
+    let rules = limits::rules(client).await?;
+    let mut budget =
+        limits::Budget::of(client, awards, &rules, |award| kept.contains_key(&award.transaction.id)).await?;
+    let mut written = Vec::new();
+    for award in awards {
+        let transaction = award.transaction;
+        let wrong = |_error: MoneyError| SettleError::Amount(transaction.external_id.clone());
+        let before = kept.remove(&transaction.id);
+        let base = match (before, award.click) {
+            (Some(kept), _) => kept,
+            (None, Some(click)) => budget.open(award, click, &rules).map_err(wrong)?,
+            // The shopper was deleted between click and report; the click was matched all the same.
+            (None, None) => continue,
+        };
+        let standing = (base.standing.revision > 0).then_some(base.standing);
+        if let Some(change) = change(award, base, standing, &rules, now).map_err(wrong)? {
+            if standing.is_none() {
+                budget.spend(award, change.after.standing.amount).map_err(wrong)?;
+            }
+            written.push(change);
+        }
+    }
+    post(client, &mut written).await?;
+    write(client, &written, cause).await?;
+    let tellings: Vec<_> = written.iter().filter_map(telling).collect();
+    notices::tell(client, &tellings).await?;
+    Ok(count(written.iter().filter(|written| written.entry.is_some()).count()))
+}
+
+/// One cashback's step.
+fn change<'a>(
+    award: &'a Award<'a>,
+    base: Kept,
+    before: Option<Standing>,
+    rules: &[Rules],
+    now: DateTime<Utc>,
+) -> Result<Option<Written<'a>>, MoneyError> {
+    let state = &award.transaction.state;
+    // The holding period begins anew when a purchase is confirmed anew.
+    let was_credited = before.is_some_and(|standing| standing.status.is_credited());
+    let days = rules.iter().find(|rules| rules.version == base.rule_version).map_or(0, |rules| rules.holding_days);
+    let held_until = if was_credited {
+        base.held_until
+    } else {
+        (days > 0).then(|| now.checked_add_days(Days::new(days))).flatten()
+    };
+    let held = held_until.is_some_and(|until| until > now);
+    let news = News { status: state.status, funded: state.funded, commission: state.commission, held };
+    let Some(step) = step(before.as_ref(), base.terms, &news)? else { return Ok(None) };
+    let is_credited = step.standing.status.is_credited();
+    let after = Kept {
+        standing: step.standing,
+        held_until: held_until.filter(|_| is_credited),
+        confirmed_at: is_credited.then(|| base.confirmed_at.filter(|_| was_credited).unwrap_or(now)),
+        ..base
+    };
+    Ok(Some(Written { award, before, after, step, entry: None }))
+}
+
+impl limits::Budget {
+    /// A cashback that is about to begin, with what the caps leave for it.
+    fn open(&self, award: &Award<'_>, click: &Click, rules: &[Rules]) -> Result<Kept, MoneyError> {
+        let rule = limits::in_force(rules, click.clicked_at);
+        let order = award.transaction.order_id.as_ref().and(rule.and_then(|rule| rule.order_cap));
+        let limits = Limits { click: click.cap, order, month: rule.and_then(|rule| rule.month_cap) };
+        let used: Used = self.used(award);
+        let terms = Terms { rate: click.rate, cap: limits.left(used)? };
+        let standing = Standing {
+            status: CashbackStatus::Pending,
+            amount: Paise::ZERO,
+            credited: Paise::ZERO,
+            funded: false,
+            postings: 0,
+            revision: 0,
+        };
+        let rule_version = rule.map_or(1, |rule| rule.version);
+        let id = CashbackId::generate();
+        Ok(Kept { id, standing, terms, rule_version, held_until: None, confirmed_at: None })
+    }
+}
+
+async fn standings(
+    client: &impl GenericClient,
+    awards: &[Award<'_>],
+) -> Result<HashMap<TransactionId, Kept>, StoreError> {
+    let ids = column!(awards, award => award.transaction.id);
+    let mut kept = HashMap::new();
+    for row in query(client, sql!("cashback/standings.sql"), &[&ids]).await? {
+        let wrong = |error: MoneyError| StoreError::WrongRow(error.to_string());
+        let cashback = Kept {
+            id: row.try_get(0)?,
+            standing: Standing {
+                status: word(row.try_get(2)?)?,
+                amount: row.try_get(3)?,
+                credited: row.try_get(4)?,
+                funded: row.try_get(5)?,
+                postings: row.try_get(6)?,
+                revision: row.try_get(7)?,
+            },
+            terms: Terms { rate: BasisPoints::new(row.try_get(8)?).map_err(wrong)?, cap: row.try_get(9)? },
+            rule_version: row.try_get(10)?,
+            held_until: row.try_get(11)?,
+            confirmed_at: row.try_get(12)?,
+        };
+        kept.insert(row.try_get(1)?, cashback);
+    }
+    Ok(kept)
+}
+
+/// Posts what moves. The key counts the cashback's entries, so each difference is posted once.
+async fn post(client: &impl GenericClient, written: &mut [Written<'_>]) -> Result<(), SettleError> {
+    let mut places = Vec::new();
+    let mut transfers = Vec::new();
+    for (place, change) in written.iter().enumerate() {
+        let Some(posting) = change.step.posting else { continue };
+        let Award { transaction, user, click_id, .. } = change.award;
+        let wallet = Account::User(*user);
+        let wrong = |_error: MoneyError| SettleError::Amount(transaction.external_id.clone());
+        let (debit, credit, amount, kind) = if posting.is_negative() {
+            (wallet, Account::CashbackExpense, posting.checked_neg().map_err(wrong)?, TransferKind::CashbackClawback)
+        } else {
+            (Account::CashbackExpense, wallet, posting, TransferKind::CashbackCredit)
+        };
+        let Kept { id, standing, .. } = &change.after;
+        let reason = json!({ "cashback_id": id, "transaction_id": transaction.id, "click_id": click_id });
+        let key = format!("cashback:{id}:{}", standing.postings);
+        transfers.push(Transfer { debit, credit, amount, kind, key, reason });
+        places.push(place);
+    }
+    let posted = wallet::post_many(client, &transfers).await?;
+    for (place, posted) in places.into_iter().zip(posted) {
+        if let Some(change) = written.get_mut(place) {
+            change.entry = Some((posted.id, posted.balance));
+        }
+    }
+    Ok(())
+}
+
+async fn write(client: &impl GenericClient, written: &[Written<'_>], cause: &str) -> Result<(), StoreError> {
+    let (new, changed): (Vec<&Written<'_>>, Vec<&Written<'_>>) =
+        written.iter().partition(|change| change.before.is_none());
+    if !new.is_empty() {
+        execute(
+            client,
+            sql!("cashback/insert_many.sql"),
+            &[
+                &column!(new, change => change.after.id),
+                &column!(new, change => change.award.transaction.id),
+                &column!(new, change => change.award.user),
+                &column!(new, change => change.award.click_id),
+                &column!(new, change => change.award.merchant),
+                &column!(new, change => change.after.standing.status.word()),
+                &column!(new, change => change.after.standing.amount),
+                &column!(new, change => change.after.standing.credited),
+                &column!(new, change => change.after.standing.funded),
+                &column!(new, change => change.after.standing.postings),
+                &column!(new, change => change.after.terms.rate),
+                &column!(new, change => change.after.terms.cap),
+                &column!(new, change => change.after.rule_version),
+                &column!(new, change => change.after.held_until),
+                &column!(new, change => change.after.confirmed_at),
+                &column!(new, change => change.award.transaction.occurred_at),
+            ],
+        )
+        .await?;
+    }
+    if !changed.is_empty() {
+        execute(
+            client,
+            sql!("cashback/update_many.sql"),
+            &[
+                &column!(changed, change => change.after.id),
+                &column!(changed, change => change.after.standing.status.word()),
+                &column!(changed, change => change.after.standing.amount),
+                &column!(changed, change => change.after.standing.credited),
+                &column!(changed, change => change.after.standing.funded),
+                &column!(changed, change => change.after.standing.postings),
+                &column!(changed, change => change.after.standing.revision),
+                &column!(changed, change => change.after.held_until),
+                &column!(changed, change => change.after.confirmed_at),
+            ],
+        )
+        .await?;
+    }
+    if !written.is_empty() {
+        execute(
+            client,
+            sql!("cashback/insert_history.sql"),
+            &[
+                &column!(written, change => change.after.id),
+                &column!(written, change => change.after.standing.revision),
+                &column!(written, change => change.before.map(|before| before.status.word())),
+                &column!(written, change => change.after.standing.status.word()),
+                &column!(written, change => change.before.map(|before| before.amount)),
+                &column!(written, change => change.after.standing.amount),
+                &column!(written, change => change.step.posting.unwrap_or(Paise::ZERO)),
+                &column!(written, change => change.entry.map(|entry| entry.0)),
+                &column!(written, change => change.award.transaction.revision),
+                &cause,
+            ],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+fn telling(change: &Written<'_>) -> Option<Telling> {
+    let notice = change.step.notice?;
+    let step = match notice {
+        Notice::Tracked { .. } => "tracked",
+        Notice::Credited { .. } => "confirmed",
+        Notice::Declined { .. } => "declined",
+    };
+    Some(Telling {
+        user: change.award.user,
+        merchant: change.award.merchant,
+        event_key: format!("cashback:{}:{step}:{}", change.after.id, change.after.standing.revision),
+        notice,
+        balance: change.entry.and_then(|entry| entry.1).unwrap_or(Paise::ZERO),
+        order_ref: change.award.transaction.order_id.clone(),
+    })
+}
+
+/// The month of a purchase, for the cap of a shopper's month.
+pub(super) fn purchase_month(award: &Award<'_>) -> NaiveDate {
+    month_of(award.transaction.occurred_at)
+}

@@ -1,0 +1,365 @@
+//! What the networks say, as rows: transactions, their accepted changes, what is unmatched, what is in quarantine.
+//!
+//! Deciding what a report means is [`crate::cashback`]'s.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use deadpool_postgres::GenericClient;
+use domain::ids::{ClickId, MerchantId, OfferId, TransactionId, UserId};
+use domain::network::Network;
+use domain::transaction::{ForeignAmounts, NetworkTransaction, TransactionState};
+use rust_decimal::Decimal;
+use tokio_postgres::Row;
+
+use crate::statements::{execute, query};
+use crate::withdrawals::word;
+use crate::{StoreError, sql};
+
+/// A transaction as stored: what it belongs to, and the last report that counted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transaction {
+    /// Our id.
+    pub id: TransactionId,
+    /// The network.
+    pub network: Network,
+    /// The network's id.
+    pub external_id: String,
+    /// The click that the sub-id names, whether or not we have it.
+    pub claimed_click: Option<ClickId>,
+    /// That sub-id as returned, or the first one that is there.
+    pub sub_id: Option<String>,
+    /// The click it belongs to.
+    pub click_id: Option<ClickId>,
+    /// The shopper of that click.
+    pub user_id: Option<UserId>,
+    /// The shop.
+    pub merchant_id: Option<MerchantId>,
+    /// How the click was found.
+    pub matched_by: Option<MatchedBy>,
+    /// The network's programme.
+    pub campaign_id: Option<String>,
+    /// The merchant's order number.
+    pub order_id: Option<String>,
+    /// The original currency.
+    pub currency: String,
+    /// Rupees for one unit of the original currency, when that is not the rupee; fixed by the first report.
+    pub fx_rate: Option<Decimal>,
+    /// The network's word for its state.
+    pub raw_status: String,
+    /// What was reported last.
+    pub state: TransactionState,
+    /// When the shopper bought.
+    pub occurred_at: DateTime<Utc>,
+    /// Accepted changes so far.
+    pub revision: i32,
+}
+
+/// How the click of a transaction was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MatchedBy {
+    /// The sub-id names it.
+    Click,
+    /// Another transaction of the same order of the same merchant belongs to it.
+    Order,
+    /// An operator said so.
+    Operator,
+}
+
+impl MatchedBy {
+    /// The word in tables.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Click => "click",
+            Self::Order => "order",
+            Self::Operator => "operator",
+        }
+    }
+
+    fn of(word: &str) -> Result<Self, StoreError> {
+        [Self::Click, Self::Order, Self::Operator]
+            .into_iter()
+            .find(|way| way.word() == word)
+            .ok_or_else(|| StoreError::WrongRow(format!("{word:?} is no way of matching")))
+    }
+}
+
+/// Serialises whatever decides on transactions of one network until this transaction ends. Taken before anything is read.
+pub async fn lock_network(client: &impl GenericClient, network: Network) -> Result<(), StoreError> {
+    query(client, sql!("transactions/lock_network.sql"), &[&network.slug()]).await?;
+    Ok(())
+}
+
+/// Finds transactions by the network's ids.
+pub async fn find_known(
+    client: &impl GenericClient,
+    network: Network,
+    external_ids: &[&str],
+) -> Result<Vec<Transaction>, StoreError> {
+    let rows = query(client, sql!("transactions/find_known.sql"), &[&network.slug(), &external_ids]).await?;
+    rows.iter().map(transaction).collect()
+}
+
+/// Finds transactions by our ids.
+pub async fn find_many(client: &impl GenericClient, ids: &[TransactionId]) -> Result<Vec<Transaction>, StoreError> {
+    query(client, sql!("transactions/find_by_ids.sql"), &[&ids]).await?.iter().map(transaction).collect()
+}
+
+fn transaction(row: &Row) -> Result<Transaction, StoreError> {
+    Ok(Transaction {
+        id: row.try_get(0)?,
+        network: word(row.try_get(1)?)?,
+        external_id: row.try_get(2)?,
+        claimed_click: row.try_get(3)?,
+        sub_id: row.try_get(4)?,
+        click_id: row.try_get(5)?,
+        user_id: row.try_get(6)?,
+        merchant_id: row.try_get(7)?,
+        matched_by: row.try_get::<_, Option<&str>>(8)?.map(MatchedBy::of).transpose()?,
+        campaign_id: row.try_get(9)?,
+        order_id: row.try_get(10)?,
+        currency: row.try_get(13)?,
+        fx_rate: row.try_get::<_, Option<&str>>(14)?.map(word).transpose()?,
+        raw_status: row.try_get(15)?,
+        state: TransactionState {
+            status: word(row.try_get(16)?)?,
+            funded: row.try_get(17)?,
+            sale: row.try_get(11)?,
+            commission: row.try_get(12)?,
+            status_updated_at: row.try_get(19)?,
+            observed_at: row.try_get(20)?,
+        },
+        occurred_at: row.try_get(18)?,
+        revision: row.try_get(21)?,
+    })
+}
+
+macro_rules! column {
+    ($rows:expr, $row:ident => $value:expr) => {
+        $rows.iter().map(|$row| $value).collect::<Vec<_>>()
+    };
+}
+pub(crate) use column;
+
+/// A stored transaction and the report it comes from.
+pub(crate) type Pair<'a> = (&'a Transaction, &'a NetworkTransaction);
+
+fn foreign(reported: &NetworkTransaction, pick: impl Fn(&ForeignAmounts) -> Option<Decimal>) -> Option<String> {
+    reported.foreign.as_ref().and_then(pick).map(|amount| amount.to_string())
+}
+
+/// Adds transactions.
+pub(crate) async fn insert_many(
+    client: &impl GenericClient,
+    network: Network,
+    rows: &[Pair<'_>],
+) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    execute(
+        client,
+        sql!("transactions/insert_many.sql"),
+        &[
+            &network.slug(),
+            &column!(rows, row => row.0.id),
+            &column!(rows, row => row.0.external_id.as_str()),
+            &column!(rows, row => row.0.claimed_click),
+            &column!(rows, row => row.0.sub_id.as_deref()),
+            &column!(rows, row => row.0.click_id),
+            &column!(rows, row => row.0.user_id),
+            &column!(rows, row => row.0.merchant_id),
+            &column!(rows, row => row.0.matched_by.map(MatchedBy::word)),
+            &column!(rows, row => row.0.campaign_id.as_deref()),
+            &column!(rows, row => row.0.order_id.as_deref()),
+            &column!(rows, row => row.0.state.sale),
+            &column!(rows, row => row.0.state.commission),
+            &column!(rows, row => row.0.currency.as_str()),
+            &column!(rows, row => foreign(row.1, |foreign| foreign.sale)),
+            &column!(rows, row => foreign(row.1, |foreign| Some(foreign.commission))),
+            &column!(rows, row => row.0.fx_rate.map(|rate| rate.to_string())),
+            &column!(rows, row => row.0.raw_status.as_str()),
+            &column!(rows, row => row.0.state.status.word()),
+            &column!(rows, row => row.0.state.funded),
+            &column!(rows, row => row.1.reason.as_deref()),
+            &column!(rows, row => row.0.occurred_at),
+            &column!(rows, row => row.0.state.status_updated_at),
+            &column!(rows, row => row.0.state.observed_at),
+            &column!(rows, row => row.0.revision),
+            &column!(rows, row => row.1.raw.as_str()),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Writes changed transactions.
+pub(crate) async fn update_many(client: &impl GenericClient, rows: &[Pair<'_>]) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    execute(
+        client,
+        sql!("transactions/update_many.sql"),
+        &[
+            &column!(rows, row => row.0.id),
+            &column!(rows, row => row.0.claimed_click),
+            &column!(rows, row => row.0.sub_id.as_deref()),
+            &column!(rows, row => row.0.click_id),
+            &column!(rows, row => row.0.user_id),
+            &column!(rows, row => row.0.merchant_id),
+            &column!(rows, row => row.0.matched_by.map(MatchedBy::word)),
+            &column!(rows, row => row.0.campaign_id.as_deref()),
+            &column!(rows, row => row.0.order_id.as_deref()),
+            &column!(rows, row => row.0.state.sale),
+            &column!(rows, row => row.0.state.commission),
+            &column!(rows, row => row.0.currency.as_str()),
+            &column!(rows, row => foreign(row.1, |foreign| foreign.sale)),
+            &column!(rows, row => foreign(row.1, |foreign| Some(foreign.commission))),
+            &column!(rows, row => row.0.fx_rate.map(|rate| rate.to_string())),
+            &column!(rows, row => row.0.raw_status.as_str()),
+            &column!(rows, row => row.0.state.status.word()),
+            &column!(rows, row => row.0.state.funded),
+            &column!(rows, row => row.1.reason.as_deref()),
+            &column!(rows, row => row.0.occurred_at),
+            &column!(rows, row => row.0.state.status_updated_at),
+            &column!(rows, row => row.0.state.observed_at),
+            &column!(rows, row => row.0.revision),
+            &column!(rows, row => row.1.raw.as_str()),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Writes to which click stored transactions belong.
+pub(crate) async fn update_match(client: &impl GenericClient, rows: &[&Transaction]) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    execute(
+        client,
+        sql!("transactions/update_match.sql"),
+        &[
+            &column!(rows, row => row.id),
+            &column!(rows, row => row.click_id),
+            &column!(rows, row => row.user_id),
+            &column!(rows, row => row.merchant_id),
+            &column!(rows, row => row.matched_by.map(MatchedBy::word)),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Notes that nothing has changed since a later time.
+pub(crate) async fn touch_many(client: &impl GenericClient, rows: &[Pair<'_>]) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let ids = column!(rows, row => row.0.id);
+    let observed = column!(rows, row => row.1.observed_at);
+    let updated = column!(rows, row => row.1.status_updated_at);
+    execute(client, sql!("transactions/touch_many.sql"), &[&ids, &observed, &updated]).await?;
+    Ok(())
+}
+
+/// Writes one history row per accepted change.
+pub(crate) async fn insert_history(
+    client: &impl GenericClient,
+    rows: &[Pair<'_>],
+    source: &str,
+) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    execute(
+        client,
+        sql!("transactions/insert_history.sql"),
+        &[
+            &column!(rows, row => row.0.id),
+            &column!(rows, row => row.0.revision),
+            &column!(rows, row => row.0.raw_status.as_str()),
+            &column!(rows, row => row.0.state.status.word()),
+            &column!(rows, row => row.0.state.funded),
+            &column!(rows, row => row.0.state.sale),
+            &column!(rows, row => row.0.state.commission),
+            &column!(rows, row => row.0.state.status_updated_at),
+            &column!(rows, row => row.0.state.observed_at),
+            &source,
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Unmatched transactions that name one of these clicks.
+pub async fn unmatched_of_clicks(
+    client: &impl GenericClient,
+    clicks: &[ClickId],
+) -> Result<HashMap<Network, Vec<TransactionId>>, StoreError> {
+    by_network(&query(client, sql!("transactions/unmatched_of_clicks.sql"), &[&clicks]).await?)
+}
+
+/// Unmatched transactions of one of these orders.
+pub async fn unmatched_of_orders(
+    client: &impl GenericClient,
+    orders: &[(MerchantId, String)],
+) -> Result<HashMap<Network, Vec<TransactionId>>, StoreError> {
+    if orders.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let merchants = column!(orders, order => order.0);
+    let numbers = column!(orders, order => order.1.as_str());
+    by_network(&query(client, sql!("transactions/unmatched_of_orders.sql"), &[&merchants, &numbers]).await?)
+}
+
+fn by_network(rows: &[Row]) -> Result<HashMap<Network, Vec<TransactionId>>, StoreError> {
+    let mut found: HashMap<_, Vec<_>> = HashMap::new();
+    for row in rows {
+        found.entry(word(row.try_get(0)?)?).or_default().push(row.try_get(1)?);
+    }
+    Ok(found)
+}
+
+/// A click that an unmatched transaction may belong to, with what speaks for it, 0 to 100 points in all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suggestion {
+    /// The click.
+    pub click_id: ClickId,
+    /// Its shopper.
+    pub user_id: UserId,
+    /// The offer clicked.
+    pub offer_id: OfferId,
+    /// When.
+    pub clicked_at: DateTime<Utc>,
+    /// How close in time, up to 60.
+    pub time: i32,
+    /// The same shop, 25.
+    pub merchant: i32,
+    /// Like what the shopper usually spends there, and a click that has brought nothing yet, up to 15.
+    pub amount: i32,
+}
+
+/// The clicks that an unmatched transaction may belong to, the likeliest first.
+pub async fn suggestions(
+    client: &impl GenericClient,
+    id: TransactionId,
+    limit: i64,
+) -> Result<Vec<Suggestion>, StoreError> {
+    let rows = query(client, sql!("transactions/suggestions.sql"), &[&id, &limit]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Suggestion {
+                click_id: row.try_get(0)?,
+                user_id: row.try_get(1)?,
+                offer_id: row.try_get(2)?,
+                clicked_at: row.try_get(3)?,
+                time: row.try_get(4)?,
+                merchant: row.try_get(5)?,
+                amount: row.try_get(6)?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,155 @@
+//! The ledger. Every movement of money is one call of [`post`] or [`post_many`]; nothing else writes to it.
+
+use deadpool_postgres::GenericClient;
+use domain::ids::{AccountId, UserId, WalletTransactionId};
+use domain::money::Paise;
+use domain::wallet::Transfer;
+use tokio_postgres::Row;
+
+use crate::statements::{query, query_one, query_opt};
+use crate::{StoreError, sql};
+
+/// Why a transfer was not posted.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The wallet holds less than the amount.
+    #[error("the wallet holds too little")]
+    Insufficient,
+    /// The idempotency key was used for another transfer.
+    #[error("the idempotency key was used for another transfer")]
+    OtherInput,
+    /// An account does not exist, or both sides are shoppers.
+    #[error("the transfer names an account that does not exist, or two shoppers")]
+    NoAccount,
+    /// Postgres did not answer or refused for another reason.
+    #[error("the ledger could not be written")]
+    Store(#[source] StoreError),
+}
+
+impl From<StoreError> for LedgerError {
+    fn from(error: StoreError) -> Self {
+        match sqlstate(&error) {
+            Some("WA001") => Self::Insufficient,
+            Some("WA004") => Self::OtherInput,
+            Some("WA005") => Self::NoAccount,
+            _ if error.violated() == Some("wallet_not_overdrawn") => Self::Insufficient,
+            _ => Self::Store(error),
+        }
+    }
+}
+
+/// The SQLSTATE of a refusal, such as the ledger's own `WA001`.
+pub(crate) fn sqlstate(error: &StoreError) -> Option<&str> {
+    match error {
+        StoreError::Statement(error) => error.code().map(tokio_postgres::error::SqlState::code),
+        _ => None,
+    }
+}
+
+/// What a posting came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Posted {
+    /// The ledger's row.
+    pub id: WalletTransactionId,
+    /// Whether it had been posted before, so that this call had no effect.
+    pub replayed: bool,
+    /// The shopper's balance right after it; `None` between platform accounts.
+    pub balance: Option<Paise>,
+}
+
+/// Posts one transfer, in one round trip. The same key and input again give the same answer.
+pub async fn post(client: &impl GenericClient, transfer: &Transfer) -> Result<Posted, LedgerError> {
+    let row = query_one(
+        client,
+        sql!("wallet/post_transfer.sql"),
+        &[
+            &WalletTransactionId::generate(),
+            &transfer.debit.id(),
+            &transfer.credit.id(),
+            &transfer.amount,
+            &transfer.kind.word(),
+            &transfer.key,
+            &transfer.reason,
+        ],
+    )
+    .await?;
+    Ok(posted(&row)?)
+}
+
+/// Posts many transfers, all or none, in one round trip; answers in their order. A key may stand once among them.
+pub async fn post_many(client: &impl GenericClient, transfers: &[Transfer]) -> Result<Vec<Posted>, LedgerError> {
+    if transfers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<_> = transfers.iter().map(|_| WalletTransactionId::generate()).collect();
+    let debits: Vec<_> = transfers.iter().map(|transfer| transfer.debit.id()).collect();
+    let credits: Vec<_> = transfers.iter().map(|transfer| transfer.credit.id()).collect();
+    let amounts: Vec<_> = transfers.iter().map(|transfer| transfer.amount).collect();
+    let kinds: Vec<_> = transfers.iter().map(|transfer| transfer.kind.word()).collect();
+    let keys: Vec<_> = transfers.iter().map(|transfer| transfer.key.as_str()).collect();
+    let reasons: Vec<_> = transfers.iter().map(|transfer| &transfer.reason).collect();
+    let rows =
+        query(client, sql!("wallet/post_transfers.sql"), &[&ids, &debits, &credits, &amounts, &kinds, &keys, &reasons])
+            .await?;
+    Ok(rows.iter().map(posted).collect::<Result<_, _>>()?)
+}
+
+fn posted(row: &Row) -> Result<Posted, StoreError> {
+    Ok(Posted { id: row.try_get(0)?, replayed: row.try_get(1)?, balance: row.try_get(2)? })
+}
+
+/// Locks wallets for this transaction, in the order of their ids, so that no two transactions wait for each other.
+/// Whoever changes what a shopper's cashback has come to holds the shopper's wallet.
+pub async fn lock(client: &impl GenericClient, users: &[UserId]) -> Result<(), StoreError> {
+    if !users.is_empty() {
+        query(client, sql!("wallet/lock.sql"), &[&users]).await?;
+    }
+    Ok(())
+}
+
+/// What is in a shopper's wallet; `None` for an unknown shopper.
+pub async fn balance(client: &impl GenericClient, user: UserId) -> Result<Option<Paise>, StoreError> {
+    Ok(query_opt(client, sql!("wallet/balance.sql"), &[&user]).await?.map(|row| row.try_get(0)).transpose()?)
+}
+
+/// A wallet at a glance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overview {
+    /// What is in it.
+    pub balance: Paise,
+    /// What may be taken out now.
+    pub withdrawable: Paise,
+    /// Cashback that waits for merchants.
+    pub pending: Paise,
+}
+
+/// A shopper's wallet at a glance; `None` for an unknown shopper.
+pub async fn overview(client: &impl GenericClient, user: UserId) -> Result<Option<Overview>, StoreError> {
+    let Some(row) = query_opt(client, sql!("wallet/overview.sql"), &[&user]).await? else { return Ok(None) };
+    Ok(Some(Overview { balance: row.try_get(0)?, withdrawable: row.try_get(1)?, pending: row.try_get(2)? }))
+}
+
+/// What all entries of an account come to. Reads every entry of a platform account: for reports, not for decisions.
+pub async fn account_sum(client: &impl GenericClient, account: AccountId) -> Result<Paise, StoreError> {
+    Ok(query_one(client, sql!("wallet/account_sum.sql"), &[&account]).await?.try_get(0)?)
+}
+
+/// A wallet whose balance is not the sum of its entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drift {
+    /// Whose.
+    pub user_id: UserId,
+    /// The balance kept.
+    pub balance: Paise,
+    /// What the entries come to.
+    pub entries: Paise,
+}
+
+/// Wallets whose balance is not the sum of their entries, at most `limit`. There are none unless somebody wrote past the
+/// ledger.
+pub async fn drift(client: &impl GenericClient, limit: i64) -> Result<Vec<Drift>, StoreError> {
+    let rows = query(client, sql!("wallet/drift.sql"), &[&limit]).await?;
+    rows.iter()
+        .map(|row| Ok(Drift { user_id: row.try_get(0)?, balance: row.try_get(1)?, entries: row.try_get(2)? }))
+        .collect()
+}

@@ -1,0 +1,103 @@
+//! From a network's report to the wallet.
+
+use crate::shop::{Shop, status, with};
+use chrono::Utc;
+use domain::ids::UserId;
+use domain::money::Paise;
+use domain::network::Network;
+use domain::transaction::{NetworkTransaction, TransactionStatus as S};
+use store::cashback::{Settled, rematch, settle};
+use store::wallet;
+
+async fn apply(shop: &Shop, reports: &[NetworkTransaction]) -> Settled {
+    let mut client = shop.client().await;
+    let transaction = client.transaction().await.unwrap();
+    let settled = settle(&transaction, reports[0].network, reports, "pull", Utc::now()).await.unwrap();
+    transaction.commit().await.unwrap();
+    settled
+}
+
+async fn balance(shop: &Shop, user: UserId) -> i64 {
+    wallet::balance(&shop.client().await, user).await.unwrap().unwrap().get()
+}
+
+/// Kinds and event keys of what was promised to people, in order.
+async fn told(shop: &Shop) -> Vec<(String, String)> {
+    let rows = shop
+        .client()
+        .await
+        .query("SELECT payload->'message'->>'template', payload->>'event_key' FROM outbox ORDER BY id", &[])
+        .await;
+    rows.unwrap().iter().map(|row| (row.get(0), row.get(1))).collect()
+}
+
+#[tokio::test]
+async fn a_purchase_is_tracked_credited_changed_and_taken_back() {
+    let shop = Shop::open().await;
+    let asha = shop.shopper("asha").await;
+    let click = shop.click(Network::Admitad, Some(asha), 5_000, None);
+    shop.record(&[click.clone()]).await;
+    let report = |age| shop.report(Network::Admitad, "1", Some(click.click_id), age);
+
+    let first = apply(&shop, &[report(1)]).await;
+    assert_eq!((first.new, first.matched, first.postings), (1, 1, 0));
+    assert_eq!(balance(&shop, asha).await, 0);
+    let overview = wallet::overview(&shop.client().await, asha).await.unwrap().unwrap();
+    assert_eq!(overview.pending, Paise::new(5_000));
+
+    assert_eq!(apply(&shop, &[status(report(2), S::Confirmed)]).await.postings, 1);
+    assert_eq!(balance(&shop, asha).await, 5_000);
+    // The same again, and older news, change nothing.
+    for again in [status(report(2), S::Confirmed), report(1), status(report(1), S::Declined)] {
+        let settled = apply(&shop, &[again]).await;
+        assert_eq!((settled.changed, settled.unchanged, settled.postings), (0, 1, 0));
+    }
+    // A higher commission brings the difference; funded makes it payable; a decline takes all of it.
+    let dearer = with(status(report(3), S::Payable), |report| report.commission = Paise::new(12_000));
+    assert_eq!(apply(&shop, &[dearer]).await.postings, 1);
+    assert_eq!(balance(&shop, asha).await, 6_000);
+    assert_eq!(apply(&shop, &[status(report(4), S::Declined)]).await.postings, 1);
+    assert_eq!(balance(&shop, asha).await, 0);
+
+    let templates: Vec<_> = told(&shop).await.into_iter().map(|(template, _)| template).collect();
+    assert_eq!(templates, ["cashback_tracked", "cashback_credited", "cashback_credited", "cashback_declined"]);
+    let keys: std::collections::HashSet<_> = told(&shop).await.into_iter().map(|(_, key)| key).collect();
+    assert_eq!(keys.len(), 4, "each news has a key of its own: {keys:?}");
+    let history: i64 =
+        shop.client().await.query_one("SELECT count(*) FROM affiliate_transaction_history", &[]).await.unwrap().get(0);
+    assert_eq!(history, 4);
+    assert!(wallet::drift(&shop.client().await, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_click_that_arrives_late_matches_by_itself_and_brings_its_order_along() {
+    let shop = Shop::open().await;
+    let asha = shop.shopper("asha").await;
+    let click = shop.click(Network::Cuelinks, Some(asha), 10_000, None);
+    let order = |report: NetworkTransaction| with(report, |report| report.order_ref = Some("A-1".to_owned()));
+    let named = order(status(shop.report(Network::Cuelinks, "1", Some(click.click_id), 1), S::Confirmed));
+    let sibling = order(status(shop.report(Network::Cuelinks, "2", None, 1), S::Confirmed));
+    let stranger = shop.report(Network::Cuelinks, "3", None, 1);
+
+    let settled = apply(&shop, &[named, sibling, stranger]).await;
+    assert_eq!((settled.new, settled.matched, settled.unmatched), (3, 0, 3));
+    shop.record(&[click.clone()]).await;
+    let mut client = shop.client().await;
+    let waiting = store::transactions::unmatched_of_clicks(&client, &[click.click_id]).await.unwrap();
+    let transaction = client.transaction().await.unwrap();
+    let first = rematch(&transaction, Network::Cuelinks, &waiting[&Network::Cuelinks], Utc::now()).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!((first.matched, first.postings), (1, 1));
+    let siblings = store::transactions::unmatched_of_orders(&client, &first.orders).await.unwrap();
+    let transaction = client.transaction().await.unwrap();
+    let second = rematch(&transaction, Network::Cuelinks, &siblings[&Network::Cuelinks], Utc::now()).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!((second.matched, second.postings), (1, 1));
+    assert_eq!(balance(&shop, asha).await, 20_000);
+    let open: i64 = client
+        .query_one("SELECT count(*) FROM unmatched_transactions WHERE resolved_at IS NULL", &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(open, 1, "the stranger stays");
+}

@@ -1,0 +1,4 @@
+//! The money, on real Postgres: clicks, matching, cashback, ledger, withdrawals.
+
+mod cashback;
+mod shop;
