@@ -1,2 +1,87 @@
-//! redirector
-fn main() {}
+//! Sends shoppers to merchants, and loses no click.
+
+mod changes;
+mod class;
+mod client;
+mod crawlers;
+mod limit;
+mod out;
+mod pages;
+mod record;
+mod resolve;
+mod settings;
+mod ship;
+mod shopper;
+mod spool;
+mod tally;
+mod terms;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use actix_web::web;
+use anyhow::Context;
+use config::ExposeSecret;
+
+use crate::out::{Desk, Shared};
+use crate::settings::Settings;
+
+fn main() -> ExitCode {
+    let service =
+        chassis::Service { name: "redirector", about: "Sends shoppers to merchants and records every click." };
+    chassis::main(service, Settings::read, run)
+}
+
+async fn run(settings: Settings, life: chassis::Life) -> anyhow::Result<()> {
+    let pool = store::Pool::connect(&settings.store)?;
+    let kv = kv::Kv::connect(&settings.kv)?;
+    let folder = &settings.spool_folder;
+    let spool = spool::Spool::open(folder, settings.spool_max_bytes)
+        .with_context(|| format!("the spool in {} (REDIRECT_SPOOL_DIR) cannot be opened", folder.display()))?;
+    let health = Arc::new(ship::Health::default());
+    let limiter = Arc::new(limit::Limiter::new(settings.limit));
+    let catalogue = resolve::Catalogue::new(
+        pool.clone(),
+        kv.clone(),
+        settings.keeping,
+        settings.visits.schemes,
+        health.clone(),
+        life.tasks().clone(),
+    );
+    let hash_key = match &settings.visits.client_hash_key {
+        Some(key) => key.expose_secret().as_bytes().to_vec(),
+        None => rand::random::<[u8; 32]>().to_vec(),
+    };
+    let shared = Shared {
+        repeats: Arc::new(class::Repeats::new(settings.visits.repeat_seconds)),
+        visits: settings.visits,
+        catalogue: catalogue.clone(),
+        limiter: limiter.clone(),
+        client_hash: record::ClientHash::new(&hash_key),
+        route: ship::Route {
+            kv: kv.clone(),
+            spool: spool.clone(),
+            limiter,
+            health: health.clone(),
+            patience: settings.redis_patience,
+        },
+        tally: Arc::new(tally::Tally::new()),
+    };
+
+    let tasks = life.tasks();
+    tasks.spawn(changes::follow(pool, catalogue, life.shutdown()));
+    tasks.spawn(spool::replay(spool.clone(), queue::Producer::new(kv), health, life.shutdown()));
+    life.ready("spool", move || {
+        let damaged = spool.level().damaged();
+        async move { if damaged == 0 { Ok(()) } else { Err(format!("{damaged} damaged segments were set aside")) } }
+    });
+    chassis::http::serve(&life, &settings.http, move |routes| {
+        routes.app_data(web::Data::new(Desk::open(shared.clone()))).service(
+            web::resource("/out/{offer_id}")
+                .route(web::get().to(out::out))
+                .route(web::head().to(out::out))
+                .default_service(web::to(async || pages::Notice::Method.response())),
+        );
+    })
+    .await
+}

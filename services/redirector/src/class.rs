@@ -1,0 +1,186 @@
+//! Puts a visitor into a class, with the reason.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderMap};
+use domain::click::ClickClass;
+use domain::ids::{ClickId, OfferId, UserId};
+
+use crate::crawlers;
+
+/// How many user agents a thread remembers the class of.
+const REMEMBERED: usize = 20_000;
+/// Shopper and offer pairs that are remembered before old ones are thrown out.
+const SWEEP_AT: usize = 50_000;
+
+/// A class with its reason; empty for a human.
+pub(crate) type Verdict = (ClickClass, Cow<'static, str>);
+
+/// Remembers what this thread found out about user agents.
+#[derive(Default)]
+pub(crate) struct UserAgents(RefCell<HashMap<Box<str>, Option<&'static str>, foldhash::fast::RandomState>>);
+
+impl UserAgents {
+    fn recognise(&self, user_agent: &str) -> Option<&'static str> {
+        if let Some(known) = self.0.borrow().get(user_agent) {
+            return *known;
+        }
+        let reason = crawlers::recognise(user_agent);
+        let mut remembered = self.0.borrow_mut();
+        if remembered.len() >= REMEMBERED {
+            remembered.clear();
+        }
+        remembered.insert(user_agent.into(), reason);
+        reason
+    }
+}
+
+/// What the request itself tells: `HEAD`, loading ahead, a crawler; else a human.
+pub(crate) fn of_request(method: &Method, headers: &HeaderMap, user_agents: &UserAgents) -> Verdict {
+    if method == Method::HEAD {
+        return (ClickClass::Head, "HEAD request".into());
+    }
+    if let Some(reason) = prefetch(headers) {
+        return (ClickClass::Prefetch, reason.into());
+    }
+    let user_agent = headers.get(header::USER_AGENT).map_or(Ok(""), |value| value.to_str());
+    match user_agent.map_or(Some("user agent is not ASCII"), |text| user_agents.recognise(text)) {
+        Some(reason) => (ClickClass::Bot, reason.into()),
+        None => (ClickClass::Human, "".into()),
+    }
+}
+
+/// Chrome and Safari say `Sec-Purpose`, older ones `Purpose` and `X-Purpose`, Firefox said `X-Moz`.
+fn prefetch(headers: &HeaderMap) -> Option<&'static str> {
+    const SAID: [(&str, &str, &str); 6] = [
+        ("sec-purpose", "prefetch", "Sec-Purpose: prefetch"),
+        ("sec-purpose", "prerender", "Sec-Purpose: prerender"),
+        ("purpose", "prefetch", "Purpose: prefetch"),
+        ("x-purpose", "preview", "X-Purpose: preview"),
+        ("x-moz", "prefetch", "X-Moz: prefetch"),
+        ("x-purpose", "prefetch", "X-Purpose: prefetch"),
+    ];
+    let says = |name: &str, word: &str| {
+        let value = headers.get(name).and_then(|value| value.to_str().ok());
+        value.is_some_and(|value| value.to_ascii_lowercase().contains(word))
+    };
+    SAID.into_iter().find(|(name, word, _)| says(name, word)).map(|(_, _, reason)| reason)
+}
+
+/// Notices the same shopper on the same offer within some seconds. Shoppers are told apart by who they are or by what
+/// their browser keeps, never by address and phone model: behind a carrier's NAT those are shared.
+pub(crate) struct Repeats {
+    within_ms: u64,
+    seen: Mutex<HashMap<(UserId, OfferId), u64, foldhash::fast::RandomState>>,
+}
+
+impl Repeats {
+    /// Clicks within `seconds` are repeats; 0 switches it off.
+    pub(crate) fn new(seconds: u64) -> Self {
+        Self { within_ms: seconds.saturating_mul(1_000), seen: Mutex::default() }
+    }
+
+    /// Whether this click repeats an earlier one; `last` is what the browser's cookie says of its last click.
+    pub(crate) fn is_repeat(&self, user: Option<UserId>, last: Option<LastClick>, offer: OfferId, now_ms: u64) -> bool {
+        let recent = |then: u64| now_ms.saturating_sub(then) < self.within_ms;
+        if last.is_some_and(|last| last.offer == offer && last.click.unix_millis().is_some_and(recent)) {
+            return true;
+        }
+        let Some(user) = user.filter(|_| self.within_ms > 0) else { return false };
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= SWEEP_AT {
+            seen.retain(|_, then| recent(*then));
+        }
+        seen.insert((user, offer), now_ms).is_some_and(recent)
+    }
+}
+
+/// What the first-party cookie holds: the browser's last click and its offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LastClick {
+    pub(crate) click: ClickId,
+    pub(crate) offer: OfferId,
+}
+
+impl LastClick {
+    /// The cookie's name.
+    pub(crate) const COOKIE: &str = "cb_click";
+
+    /// Reads the cookie's value: two ids of 32 hexadecimal digits.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (click, offer) = text.split_once('.')?;
+        Some(Self { click: click.parse().ok()?, offer: offer.parse().ok()? })
+    }
+
+    /// The cookie's value.
+    pub(crate) fn value(self) -> String {
+        format!("{}.{}", self.click.as_uuid().simple(), self.offer.as_uuid().simple())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    const PHONE: &str = "Mozilla/5.0 (Linux; Android 13; CUBOT KINGKONG 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.0.0 Mobile Safari/537.36";
+
+    fn class(method: &Method, pairs: &[(&'static str, &str)]) -> (ClickClass, String) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+        }
+        let (class, reason) = of_request(method, &headers, &UserAgents::default());
+        (class, reason.into_owned())
+    }
+
+    #[test]
+    fn every_class_has_its_reason_and_a_human_has_none() {
+        let phone = ("user-agent", PHONE);
+        assert_eq!(class(&Method::GET, &[phone]), (ClickClass::Human, String::new()));
+        assert_eq!(class(&Method::HEAD, &[phone]).0, ClickClass::Head);
+        for (name, value) in [
+            ("sec-purpose", "prefetch"),
+            ("sec-purpose", "prefetch;prerender"),
+            ("purpose", "prefetch"),
+            ("x-moz", "prefetch"),
+            ("x-purpose", "preview"),
+        ] {
+            let (class, reason) = class(&Method::GET, &[phone, (name, value)]);
+            assert_eq!(class, ClickClass::Prefetch);
+            assert!(reason.to_lowercase().starts_with(name), "{reason}");
+        }
+        assert_eq!(class(&Method::GET, &[]), (ClickClass::Bot, "no user agent".to_owned()));
+        let (bot, reason) = class(
+            &Method::GET,
+            &[("user-agent", "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)")],
+        );
+        assert!(bot == ClickClass::Bot && reason.starts_with("user agent matches"), "{reason}");
+    }
+
+    #[test]
+    fn a_repeat_is_the_same_shopper_on_the_same_offer_soon() {
+        let repeats = Repeats::new(10);
+        let (asha, ravi) = (Some(UserId::generate()), Some(UserId::generate()));
+        let (offer, other) = (OfferId::generate(), OfferId::generate());
+        assert!(!repeats.is_repeat(asha, None, offer, 100_000));
+        assert!(repeats.is_repeat(asha, None, offer, 109_999));
+        assert!(!repeats.is_repeat(asha, None, other, 109_999));
+        assert!(!repeats.is_repeat(ravi, None, offer, 109_999));
+        assert!(!repeats.is_repeat(None, None, offer, 109_999), "nobody is everybody");
+        assert!(!repeats.is_repeat(asha, None, offer, 119_999));
+        let click = ClickId::generate();
+        let then = click.unix_millis().unwrap();
+        let last = LastClick::parse(&LastClick { click, offer }.value());
+        assert_eq!(last, Some(LastClick { click, offer }));
+        assert!(repeats.is_repeat(None, last, offer, then + 9_000));
+        assert!(!repeats.is_repeat(None, last, offer, then + 10_000));
+        assert!(!repeats.is_repeat(None, last, other, then + 1));
+        assert_eq!(LastClick::parse("x.y"), None);
+    }
+}

@@ -1,0 +1,346 @@
+//! From an offer's id to its terms: memory, then Redis, then Postgres.
+//!
+//! What is in memory is served at once for some seconds. After that one request has it loaded anew while the others
+//! still get it, and what cannot be loaded because Redis and Postgres are away is served for as long as memory keeps it.
+//! A change in the catalogue is heard (see `changes`) and forgets the entry at once, wherever it is held.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use domain::ids::{MerchantId, OfferId};
+use domain::money::{BasisPoints, Paise};
+use domain::offer::{Link, Schemes};
+use kv::{Kv, keys};
+use moka::future::Cache;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use store::{Pool, StoreError};
+use tokio_util::task::TaskTracker;
+
+use crate::ship::Health;
+use crate::terms::{Merchant, MerchantTerms, OfferTerms, Unusable};
+
+/// How long an entry lives in Redis.
+const REDIS_TTL: Duration = Duration::from_mins(5);
+/// How long Redis remembers that something does not exist.
+const REDIS_NEGATIVE_TTL: Duration = Duration::from_secs(30);
+/// How long a cache or Postgres may take, so that a request never waits for long.
+const REDIS_LIMIT: Duration = Duration::from_millis(200);
+const POSTGRES_LIMIT: Duration = Duration::from_secs(1);
+/// How long a failed reload of an entry is not tried again.
+const RELOAD_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long entries are kept in memory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keeping {
+    /// How many offers at most.
+    pub(crate) entries: u64,
+    /// For how long one is served without a second look.
+    pub(crate) fresh: Duration,
+    /// For how long one is served when nothing newer can be had.
+    pub(crate) stale: Duration,
+}
+
+/// An offer that can be clicked.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    pub(crate) id: OfferId,
+    pub(crate) merchant: Arc<Merchant>,
+    pub(crate) rate: BasisPoints,
+    pub(crate) cap: Option<Paise>,
+    pub(crate) version: i32,
+    /// Milliseconds since the Unix epoch.
+    pub(crate) expires_ms: Option<i64>,
+    pub(crate) link: Link,
+}
+
+/// What an id leads to.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Offer(Box<Offer>),
+    /// There is no such offer.
+    Unknown,
+    /// It or its merchant has been switched off.
+    Inactive,
+    /// Our catalogue holds something that cannot be used; it is in the log.
+    Broken,
+}
+
+/// What memory holds of an id.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) found: Found,
+    loaded: Instant,
+    reloading: AtomicBool,
+    /// The merchant's mark: raised when the merchant has changed.
+    forgotten: Option<Arc<AtomicBool>>,
+}
+
+/// Why nothing can be said about an offer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ResolveError {
+    #[error("Postgres could not be asked for the offer")]
+    Store(#[from] StoreError),
+    #[error("Postgres did not answer within {} ms", POSTGRES_LIMIT.as_millis())]
+    Slow,
+    /// Another request's load failed with this.
+    #[error("{0}")]
+    Shared(Arc<ResolveError>),
+}
+
+struct HeldMerchant {
+    checked: Option<Arc<Merchant>>,
+    forgotten: Arc<AtomicBool>,
+    loaded: Instant,
+}
+
+/// How often each tier knew the answer.
+#[derive(Debug, Default)]
+pub(crate) struct Hits {
+    pub(crate) memory: AtomicU64,
+    pub(crate) stale: AtomicU64,
+    pub(crate) redis: AtomicU64,
+    pub(crate) postgres: AtomicU64,
+    pub(crate) failed: AtomicU64,
+}
+
+/// Knows offers. One for all threads; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Catalogue(Arc<Inner>);
+
+struct Inner {
+    pool: Pool,
+    kv: Kv,
+    offers: Cache<OfferId, Arc<Entry>>,
+    merchants: Cache<MerchantId, Arc<HeldMerchant>>,
+    keeping: Keeping,
+    schemes: Schemes,
+    hits: Hits,
+    tasks: TaskTracker,
+    health: Arc<Health>,
+}
+
+impl Catalogue {
+    pub(crate) fn new(
+        pool: Pool,
+        kv: Kv,
+        keeping: Keeping,
+        schemes: Schemes,
+        health: Arc<Health>,
+        tasks: TaskTracker,
+    ) -> Self {
+        let offers = Cache::builder().max_capacity(keeping.entries).time_to_live(keeping.stale).build();
+        let merchants = Cache::builder().max_capacity(keeping.entries).time_to_live(keeping.stale).build();
+        Self(Arc::new(Inner { pool, kv, offers, merchants, keeping, schemes, hits: Hits::default(), tasks, health }))
+    }
+
+    /// What `id` leads to.
+    pub(crate) async fn find(&self, id: OfferId) -> Result<Arc<Entry>, ResolveError> {
+        let inner = &*self.0;
+        if let Some(entry) = inner.offers.get(&id).await
+            && !entry.is_forgotten()
+        {
+            let age = entry.loaded.elapsed();
+            if age < inner.keeping.fresh {
+                inner.hits.memory.fetch_add(1, Ordering::Relaxed);
+                return Ok(entry);
+            }
+            let overdue = age >= inner.keeping.fresh * 2;
+            if entry.reloading.swap(true, Ordering::Relaxed) {
+                inner.hits.stale.fetch_add(1, Ordering::Relaxed);
+                return Ok(entry);
+            }
+            if overdue {
+                return Ok(self.reload(id, entry).await);
+            }
+            let (catalogue, held) = (self.clone(), entry.clone());
+            inner.tasks.spawn(async move { catalogue.reload(id, held).await });
+            inner.hits.stale.fetch_add(1, Ordering::Relaxed);
+            return Ok(entry);
+        }
+        if inner.offers.get(&id).await.is_some_and(|entry| entry.is_forgotten()) {
+            inner.offers.invalidate(&id).await;
+        }
+        inner.offers.try_get_with(id, self.load(id)).await.map_err(ResolveError::Shared)
+    }
+
+    /// Loads an entry anew; when that fails, the one held goes on for another fresh time.
+    async fn reload(&self, id: OfferId, held: Arc<Entry>) -> Arc<Entry> {
+        match self.load(id).await {
+            Ok(entry) => {
+                self.0.offers.insert(id, entry.clone()).await;
+                entry
+            }
+            Err(_counted) => {
+                let again = held.clone();
+                self.0.tasks.spawn(async move {
+                    tokio::time::sleep(RELOAD_PAUSE).await;
+                    again.reloading.store(false, Ordering::Relaxed);
+                });
+                self.0.hits.stale.fetch_add(1, Ordering::Relaxed);
+                held
+            }
+        }
+    }
+
+    async fn load(&self, id: OfferId) -> Result<Arc<Entry>, ResolveError> {
+        let loaded = Instant::now();
+        let terms = self.offer_terms(id).await?;
+        let Some(terms) = terms else {
+            return Ok(Arc::new(Entry::new(Found::Unknown, loaded, None)));
+        };
+        let held = self.merchant(terms.merchant_id).await?;
+        let found = match &held.checked {
+            None => Found::Broken,
+            Some(merchant) if !terms.active || !merchant.active => Found::Inactive,
+            Some(merchant) => match merchant.link_to(id, &terms.target_url) {
+                Ok(link) => Found::Offer(Box::new(Offer {
+                    id,
+                    merchant: merchant.clone(),
+                    rate: terms.rate.unwrap_or(merchant.rate),
+                    cap: terms.cap.or(merchant.cap),
+                    version: terms.version,
+                    expires_ms: terms.expires_at.map(|time| time.timestamp_millis()),
+                    link,
+                })),
+                Err(refused) => {
+                    tracing::error!(offer.id = %id, reason = %refused, "the offer's target is refused; shoppers get an error page");
+                    Found::Broken
+                }
+            },
+        };
+        Ok(Arc::new(Entry::new(found, loaded, Some(held.forgotten.clone()))))
+    }
+
+    async fn offer_terms(&self, id: OfferId) -> Result<Option<OfferTerms>, ResolveError> {
+        let key = keys::redirect_url(id);
+        if let Some(cached) = self.cached::<OfferTerms>(&key).await {
+            return Ok(cached);
+        }
+        let read = async {
+            let client = self.0.pool.get().await?;
+            store::catalogue::find_offer(&client, id).await
+        };
+        let terms = self.ask(read).await?.map(OfferTerms::from);
+        self.cache(key, terms.as_ref()).await;
+        Ok(terms)
+    }
+
+    async fn merchant(&self, id: MerchantId) -> Result<Arc<HeldMerchant>, ResolveError> {
+        let merchants = &self.0.merchants;
+        if let Some(held) = merchants.get(&id).await {
+            let forgotten = held.forgotten.load(Ordering::Acquire);
+            if !forgotten && held.loaded.elapsed() < self.0.keeping.fresh {
+                return Ok(held);
+            }
+            return match self.load_merchant(id).await {
+                Ok(loaded) => {
+                    merchants.insert(id, loaded.clone()).await;
+                    Ok(loaded)
+                }
+                Err(_counted) if !forgotten => Ok(held),
+                Err(error) => Err(error),
+            };
+        }
+        merchants.try_get_with(id, self.load_merchant(id)).await.map_err(ResolveError::Shared)
+    }
+
+    async fn load_merchant(&self, id: MerchantId) -> Result<Arc<HeldMerchant>, ResolveError> {
+        let loaded = Instant::now();
+        let key = keys::redirect_merchant(id);
+        let terms = match self.cached::<MerchantTerms>(&key).await {
+            Some(cached) => cached,
+            None => {
+                let read = async {
+                    let client = self.0.pool.get().await?;
+                    store::catalogue::find_merchant(&client, id).await
+                };
+                let terms = self.ask(read).await?.map(MerchantTerms::from);
+                self.cache(key, terms.as_ref()).await;
+                terms
+            }
+        };
+        let checked = terms.ok_or(Unusable::NoMerchant).and_then(|terms| Merchant::check(id, &terms, self.0.schemes));
+        let checked = checked.map(Arc::new).inspect_err(|error| {
+            let chain = std::iter::successors(std::error::Error::source(error), |error| error.source());
+            let chain: Vec<_> = std::iter::once(error.to_string()).chain(chain.map(ToString::to_string)).collect();
+            tracing::error!(merchant.id = %id, error.chain = chain.join(": "), "the merchant cannot be used; its shoppers get an error page");
+        });
+        Ok(Arc::new(HeldMerchant { checked: checked.ok(), forgotten: Arc::new(AtomicBool::new(false)), loaded }))
+    }
+
+    async fn ask<T>(&self, read: impl Future<Output = Result<T, StoreError>>) -> Result<T, ResolveError> {
+        let answer = match tokio::time::timeout(POSTGRES_LIMIT, read).await {
+            Ok(answer) => answer.map_err(ResolveError::from),
+            Err(_elapsed) => Err(ResolveError::Slow),
+        };
+        let counter = if answer.is_ok() { &self.0.hits.postgres } else { &self.0.hits.failed };
+        counter.fetch_add(1, Ordering::Relaxed);
+        answer
+    }
+
+    /// What Redis holds: `Some(None)` when it knows that there is nothing. Trouble is a miss.
+    async fn cached<T: DeserializeOwned>(&self, key: &str) -> Option<Option<T>> {
+        if self.0.health.is_down() {
+            return None;
+        }
+        let text = tokio::time::timeout(REDIS_LIMIT, kv::cache::get(&self.0.kv, key)).await.ok()?.ok()??;
+        let terms = serde_json::from_str(&text)
+            .inspect_err(|error| tracing::warn!(key, %error, "a cached entry cannot be read"))
+            .ok()?;
+        self.0.hits.redis.fetch_add(1, Ordering::Relaxed);
+        Some(terms)
+    }
+
+    /// Puts terms into Redis. They are only a shortcut, so trouble is passed over.
+    async fn cache<T: Serialize>(&self, key: String, terms: Option<&T>) {
+        let ttl = if terms.is_some() { REDIS_TTL } else { REDIS_NEGATIVE_TTL };
+        if !self.0.health.is_down()
+            && let Ok(text) = serde_json::to_string(&terms)
+        {
+            let _not_cached = tokio::time::timeout(REDIS_LIMIT, kv::cache::set(&self.0.kv, &key, &text, ttl)).await;
+        }
+    }
+
+    /// Forgets an offer in memory and in Redis.
+    pub(crate) async fn forget_offer(&self, id: OfferId) {
+        self.0.offers.invalidate(&id).await;
+        let _not_there =
+            tokio::time::timeout(REDIS_LIMIT, kv::cache::forget(&self.0.kv, &keys::redirect_url(id))).await;
+    }
+
+    /// Forgets a merchant, and with it all of its offers, in memory and in Redis.
+    pub(crate) async fn forget_merchant(&self, id: MerchantId) {
+        let _not_there =
+            tokio::time::timeout(REDIS_LIMIT, kv::cache::forget(&self.0.kv, &keys::redirect_merchant(id))).await;
+        if let Some(held) = self.0.merchants.get(&id).await {
+            held.forgotten.store(true, Ordering::Release);
+        }
+        self.0.merchants.invalidate(&id).await;
+    }
+
+    /// Forgets everything in memory.
+    pub(crate) fn forget_all(&self) {
+        for (_, held) in &self.0.merchants {
+            held.forgotten.store(true, Ordering::Release);
+        }
+        self.0.merchants.invalidate_all();
+        self.0.offers.invalidate_all();
+    }
+
+    /// How often each tier knew the answer.
+    pub(crate) fn hits(&self) -> &Hits {
+        &self.0.hits
+    }
+}
+
+impl Entry {
+    fn new(found: Found, loaded: Instant, forgotten: Option<Arc<AtomicBool>>) -> Self {
+        Self { found, loaded, reloading: AtomicBool::new(false), forgotten }
+    }
+
+    fn is_forgotten(&self) -> bool {
+        self.forgotten.as_ref().is_some_and(|mark| mark.load(Ordering::Acquire))
+    }
+}

@@ -1,0 +1,285 @@
+//! Takes clicks to Redis, together.
+//!
+//! One of these runs in each HTTP thread, with a connection of its own. Clicks and limiter counts of requests that
+//! arrive during a round trip share the next one; there is no timer. A request goes on when its click is acknowledged by
+//! Redis, or is on disk.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use domain::job::Queue;
+use kv::redis::aio::MultiplexedConnection;
+use kv::redis::{self, RedisError, Value};
+use kv::{Kv, keys};
+use tokio::sync::Notify;
+
+use crate::client::Client;
+use crate::limit::Limiter;
+use crate::spool::Spool;
+
+/// Where a click is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// On Redis' list.
+    Acknowledged,
+    /// On this machine's disk.
+    Spooled,
+    /// Nowhere: Redis is away and the spool is full or broken.
+    Lost,
+}
+
+/// Whether Redis takes clicks, as all threads of this process see it.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    /// How many threads have no connection.
+    cut_off: AtomicU32,
+    /// The length of the list after the last push.
+    waiting: AtomicU64,
+    pub(crate) acknowledged: AtomicU64,
+    pub(crate) spooled: AtomicU64,
+    pub(crate) lost: AtomicU64,
+    pub(crate) round_trips: AtomicU64,
+}
+
+impl Health {
+    /// Whether Redis is away.
+    pub(crate) fn is_down(&self) -> bool {
+        self.cut_off.load(Ordering::Relaxed) > 0
+    }
+
+    /// How many jobs were on the list after the last push.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}
+
+/// What all threads share.
+#[derive(Clone)]
+pub(crate) struct Route {
+    pub(crate) kv: Kv,
+    pub(crate) spool: Spool,
+    pub(crate) limiter: Arc<Limiter>,
+    pub(crate) health: Arc<Health>,
+    /// How long Redis may take to acknowledge before the clicks are spooled.
+    pub(crate) patience: Duration,
+}
+
+/// The way of this thread's clicks.
+pub(crate) struct Ship(Rc<Inner>);
+
+struct Inner {
+    route: Route,
+    open: RefCell<Batch>,
+    wake: Notify,
+    connection: RefCell<Option<MultiplexedConnection>>,
+    list: String,
+}
+
+#[derive(Default)]
+struct Batch {
+    records: Vec<Vec<u8>>,
+    counts: HashMap<Client, (u64, u32), foldhash::fast::RandomState>,
+    arrival: Rc<Arrival>,
+}
+
+#[derive(Default)]
+struct Arrival {
+    outcome: Cell<Option<Outcome>>,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+const LAST_RETRY: Duration = Duration::from_millis(500);
+
+impl Ship {
+    /// Begins to work on the current thread, which must be an HTTP thread.
+    pub(crate) fn launch(route: Route) -> Self {
+        let inner = Rc::new(Inner {
+            route,
+            open: RefCell::default(),
+            wake: Notify::new(),
+            connection: RefCell::default(),
+            list: keys::ready(Queue::Clicks),
+        });
+        // It ends with the thread. Every click in it belongs to a request, and the server waits for those.
+        actix_web::rt::spawn(work(inner.clone()));
+        Self(inner)
+    }
+
+    /// Sends a click along with its client's count, and waits until it is safe.
+    pub(crate) async fn send(&self, record: Vec<u8>, client: Client, window_ends_ms: u64) -> Outcome {
+        let arrival = {
+            let mut open = self.0.open.borrow_mut();
+            open.records.push(record);
+            open.count(client, window_ends_ms);
+            open.arrival.clone()
+        };
+        self.0.wake.notify_one();
+        poll_fn(|context| match arrival.outcome.get() {
+            Some(outcome) => Poll::Ready(outcome),
+            None => {
+                arrival.waiting.borrow_mut().push(context.waker().clone());
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    /// Sends a client's count alone; nobody waits for it.
+    pub(crate) fn count(&self, client: Client, window_ends_ms: u64) {
+        self.0.open.borrow_mut().count(client, window_ends_ms);
+        self.0.wake.notify_one();
+    }
+}
+
+impl Batch {
+    fn count(&mut self, client: Client, window_ends_ms: u64) {
+        let entry = self.counts.entry(client).or_insert((window_ends_ms, 0));
+        if entry.0 != window_ends_ms {
+            *entry = (window_ends_ms, 0);
+        }
+        entry.1 += 1;
+    }
+
+    fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.counts.is_empty()
+    }
+}
+
+async fn work(inner: Rc<Inner>) {
+    inner.connect().await;
+    loop {
+        inner.wake.notified().await;
+        loop {
+            let batch = inner.open.take();
+            if batch.is_empty() {
+                break;
+            }
+            let outcome = inner.deliver(&batch).await;
+            let count = u64::try_from(batch.records.len()).unwrap_or(u64::MAX);
+            let health = &inner.route.health;
+            let counter = match outcome {
+                Outcome::Acknowledged => &health.acknowledged,
+                Outcome::Spooled => &health.spooled,
+                Outcome::Lost => &health.lost,
+            };
+            counter.fetch_add(count, Ordering::Relaxed);
+            batch.arrival.outcome.set(Some(outcome));
+            batch.arrival.waiting.take().into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+impl Inner {
+    async fn deliver(self: &Rc<Self>, batch: &Batch) -> Outcome {
+        let connection = self.connection.borrow().clone();
+        if let Some(mut connection) = connection {
+            match self.push(&mut connection, batch).await {
+                Ok(()) => return Outcome::Acknowledged,
+                Err(error) => self.lose_connection(&error),
+            }
+        }
+        if batch.records.is_empty() {
+            return Outcome::Acknowledged;
+        }
+        match self.route.spool.append(&batch.records).await {
+            Ok(()) => Outcome::Spooled,
+            // The writer has logged it.
+            Err(_told) => Outcome::Lost,
+        }
+    }
+
+    /// One round trip: the clicks first, then each client's count with its expiry, which is the same whoever sets it.
+    async fn push(&self, connection: &mut MultiplexedConnection, batch: &Batch) -> Result<(), RedisError> {
+        let mut pipe = redis::Pipeline::with_capacity(1 + batch.counts.len() * 2);
+        if !batch.records.is_empty() {
+            pipe.cmd("RPUSH").arg(&self.list).arg(&batch.records);
+        }
+        for (client, (ends_ms, count)) in &batch.counts {
+            let key = keys::redirect_limit(client.address());
+            pipe.cmd("INCRBY").arg(&key).arg(count);
+            pipe.cmd("PEXPIREAT").arg(&key).arg(ends_ms);
+        }
+        let expected = usize::from(!batch.records.is_empty()) + batch.counts.len() * 2;
+        self.route.health.round_trips.fetch_add(1, Ordering::Relaxed);
+        let replies = connection.send_packed_commands(&pipe, 0, expected).await?;
+        let mut replies = replies.into_iter();
+        if !batch.records.is_empty() {
+            match replies.next() {
+                Some(Value::Int(length)) => {
+                    self.route.health.waiting.store(u64::try_from(length).unwrap_or(0), Ordering::Relaxed)
+                }
+                Some(Value::ServerError(error)) => return Err(error.into()),
+                _ => {
+                    return Err(RedisError::from((
+                        redis::ErrorKind::UnexpectedReturnType,
+                        "RPUSH did not answer with a length",
+                    )));
+                }
+            }
+        }
+        for (client, (ends_ms, _)) in &batch.counts {
+            let counted = replies.next();
+            let _expiry = replies.next();
+            if let Some(Value::Int(everywhere)) = counted {
+                self.route.limiter.heard(*client, *ends_ms, u64::try_from(everywhere).unwrap_or(0));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the clicks got there is unknown: they are spooled, and a second delivery is one row in Postgres.
+    fn lose_connection(self: &Rc<Self>, error: &RedisError) {
+        if self.connection.take().is_some() {
+            self.route.health.cut_off.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(%error, "Redis does not take clicks; they are spooled");
+            let inner = self.clone();
+            actix_web::rt::spawn(async move { inner.reconnect().await });
+        }
+    }
+
+    /// The first connection: a moment's patience, so that a start does not begin with the spool.
+    async fn connect(self: &Rc<Self>) {
+        match self.dial().await {
+            Ok(connection) => *self.connection.borrow_mut() = Some(connection),
+            Err(error) => {
+                self.route.health.cut_off.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(error.chain = %error, "Redis cannot be reached; clicks are spooled");
+                let inner = self.clone();
+                actix_web::rt::spawn(async move { inner.reconnect().await });
+            }
+        }
+    }
+
+    async fn reconnect(self: Rc<Self>) {
+        let mut pause = FIRST_RETRY;
+        loop {
+            tokio::time::sleep(pause).await;
+            if let Ok(connection) = self.dial().await {
+                *self.connection.borrow_mut() = Some(connection);
+                self.route.health.cut_off.fetch_sub(1, Ordering::Relaxed);
+                tracing::info!("Redis takes clicks again");
+                return;
+            }
+            pause = (pause * 2).min(LAST_RETRY);
+        }
+    }
+
+    /// A connection that has shown that it takes writes: a replica would refuse the next click.
+    async fn dial(&self) -> Result<MultiplexedConnection, String> {
+        let mut connection = self.route.kv.blocking(Duration::ZERO).await.map_err(|error| error.to_string())?;
+        connection.set_response_timeout(self.route.patience);
+        let role: Vec<Value> =
+            redis::cmd("ROLE").query_async(&mut connection).await.map_err(|error| error.to_string())?;
+        match role.first() {
+            Some(Value::BulkString(role)) if role == b"slave" => Err("it is a replica".to_owned()),
+            _ => Ok(connection),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Takes the spool's clicks to Redis, in order, as soon as Redis is there.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use domain::job::Queue;
+use queue::Producer;
+use tokio_util::sync::CancellationToken;
+
+use super::{Spool, absent, frame, segments};
+use crate::ship::Health;
+
+/// How many clicks are pushed at once.
+const CHUNK: usize = 500;
+const RETRY: Duration = Duration::from_millis(500);
+/// How often an empty spool is looked at, in case a signal was missed.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// What is still to be pushed of a segment.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Waiting {
+    pub(super) bytes: u64,
+    pub(super) records: u64,
+}
+
+/// Replays until `end`. A click that was pushed but not yet noted as pushed when the process is killed is pushed again;
+/// Postgres keeps it once, by its id.
+pub(crate) async fn replay(spool: Spool, producer: Producer, health: Arc<Health>, end: CancellationToken) {
+    loop {
+        if spool.level().records() > 0 && !health.is_down() {
+            match pass(&spool, &producer, &end).await {
+                Ok(0) => {}
+                Ok(clicks) => tracing::info!(clicks, "spooled clicks are in Redis"),
+                Err(error) => {
+                    let chain = format!("{error:#}");
+                    tracing::warn!(error.chain = chain, "the spool could not be replayed; it is tried again");
+                }
+            }
+        }
+        let wait = if spool.level().records() > 0 { RETRY } else { IDLE };
+        tokio::select! {
+            () = end.cancelled() => return,
+            () = spool.filled.notified() => tokio::time::sleep(RETRY).await,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+async fn pass(spool: &Spool, producer: &Producer, end: &CancellationToken) -> anyhow::Result<u64> {
+    let open_from = spool.close_segment().await?;
+    let mut pushed = 0;
+    for (_, path) in segments(&spool.folder)?.into_iter().take_while(|(number, _)| *number < open_from) {
+        let bytes = tokio::fs::read(&path).await?;
+        let mut offset = position(&path);
+        let (records, clean) = records(&bytes, offset);
+        for chunk in records.chunks(CHUNK) {
+            if end.is_cancelled() {
+                return Ok(pushed);
+            }
+            producer.push_bodies(Queue::Clicks, false, chunk).await?;
+            let length: usize = chunk.iter().map(|record| record.len() + frame::OVERHEAD).sum();
+            offset += length;
+            fs::write(position_file(&path), offset.to_string())?;
+            spool.level().take(number(length), number(chunk.len()));
+            pushed += number(chunk.len());
+        }
+        if clean {
+            fs::remove_file(&path)?;
+        } else {
+            // The torn end of a killed process was never acknowledged; anything else is for a person to look at.
+            let aside = path.with_extension("damaged");
+            tracing::error!(file = %aside.display(), offset, "the rest of a spool segment is not as written and is set aside");
+            fs::rename(&path, aside)?;
+            spool.level().damaged.fetch_add(1, Ordering::Relaxed);
+            spool.level().take(number(bytes.len().saturating_sub(offset)), 0);
+        }
+        fs::remove_file(position_file(&path)).or_else(absent)?;
+    }
+    Ok(pushed)
+}
+
+/// The records from `offset` on, and whether the file ends with the last of them.
+fn records(bytes: &[u8], offset: usize) -> (Vec<Vec<u8>>, bool) {
+    let mut rest = bytes.get(offset..).unwrap_or_default();
+    let mut found = Vec::new();
+    while let Some((record, behind)) = frame::read(rest) {
+        found.push(record.to_vec());
+        rest = behind;
+    }
+    (found, rest.is_empty())
+}
+
+/// What waits in a segment.
+pub(super) fn waiting(path: &Path) -> io::Result<Waiting> {
+    let bytes = fs::read(path)?;
+    let offset = position(path);
+    let records = records(&bytes, offset).0.len();
+    Ok(Waiting { bytes: number(bytes.len().saturating_sub(offset)), records: number(records) })
+}
+
+fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+/// The file that says how far a segment has been pushed.
+pub(super) fn position_file(segment: &Path) -> PathBuf {
+    segment.with_extension("pushed")
+}
+
+/// How far a segment has been pushed; from the start when that cannot be told.
+fn position(segment: &Path) -> usize {
+    fs::read_to_string(position_file(segment)).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+}
