@@ -11,8 +11,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How many deliveries are kept.
+/// How many deliveries are kept, and how many bytes of bodies: a batch of events can be large.
 const KEPT: usize = 5_000;
+const BYTES_KEPT: usize = 64_000_000;
 
 /// A call that is to be made.
 #[derive(Debug, Clone)]
@@ -74,6 +75,7 @@ pub(crate) struct Delivery {
 pub(crate) struct Log {
     next: u64,
     list: VecDeque<Delivery>,
+    bytes: usize,
     /// Counts over everything since the start.
     pub(crate) delivered: u64,
     pub(crate) failed: u64,
@@ -83,9 +85,11 @@ impl Log {
     fn add(&mut self, draft: Draft, state: State, at: DateTime<Utc>, resend_of: Option<u64>) -> u64 {
         self.next += 1;
         let id = self.next;
+        self.bytes += draft.body.len();
         self.list.push_back(Delivery { id, created_at: at, draft, state, attempts: Vec::new(), resend_of });
-        while self.list.len() > KEPT {
-            self.list.pop_front();
+        while self.list.len() > KEPT || (self.bytes > BYTES_KEPT && self.list.len() > 1) {
+            let gone = self.list.pop_front();
+            self.bytes -= gone.map_or(0, |delivery| delivery.draft.body.len());
         }
         id
     }
@@ -184,6 +188,8 @@ impl Sim {
             }
             Duration::from_millis(world.settings.retry.timeout_ms.max(1))
         };
+        // Closed never: the permits live as long as the simulator.
+        let _permit = self.calls.acquire().await;
         let started = Instant::now();
         let outcome = self.call(draft, timeout).await;
         let duration_ms = started.elapsed().as_millis();

@@ -16,14 +16,20 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// Calls to us at one time: enough to press hard, few enough for the usual limit of open files.
+const CALLS: usize = 128;
 
 /// The simulator: the world and the means to call us.
 #[derive(Debug)]
 pub(crate) struct Sim {
     pub(crate) options: Options,
     pub(crate) http: reqwest::Client,
+    /// How many calls to us may be under way at one time.
+    pub(crate) calls: Semaphore,
     world: Mutex<World>,
     runtime: tokio::runtime::Handle,
     background: TaskTracker,
@@ -77,6 +83,7 @@ impl Sim {
         Self {
             options,
             http,
+            calls: Semaphore::new(CALLS),
             world,
             runtime: tokio::runtime::Handle::current(),
             background: TaskTracker::new(),
