@@ -80,15 +80,12 @@ impl Shoppers {
             return (expires > now).then_some(user);
         }
         let mut validation = Validation::new(Algorithm::HS256);
-        match audience {
-            Some(audience) => {
-                validation.set_required_spec_claims(&["exp", "sub", "aud"]);
-                validation.set_audience(&[audience]);
-            }
-            None => {
-                validation.set_required_spec_claims(&["exp", "sub"]);
-                validation.validate_aud = false;
-            }
+        if let Some(audience) = audience {
+            validation.set_required_spec_claims(&["exp", "sub", "aud"]);
+            validation.set_audience(&[audience]);
+        } else {
+            validation.set_required_spec_claims(&["exp", "sub"]);
+            validation.validate_aud = false;
         }
         validation.validate_nbf = true;
         let claims = keys.iter().find_map(|key| jsonwebtoken::decode::<Claims>(token, key, &validation).ok())?.claims;

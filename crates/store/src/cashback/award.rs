@@ -31,6 +31,7 @@ pub(super) struct Award<'a> {
 }
 
 /// A cashback as stored, with the terms it was decided by.
+#[derive(Clone, Copy)]
 struct Kept {
     id: CashbackId,
     standing: Standing,
