@@ -125,11 +125,16 @@ mod tests {
         tells_total: bool,
     }
 
+    fn count(rows: &[u32]) -> u64 {
+        u64::try_from(rows.len()).unwrap()
+    }
+
     impl Report {
         fn page(&self, offset: u64, size: u64) -> (Vec<u32>, Option<u64>, Option<u64>) {
             let size = size.min(self.cap);
-            let rows: Vec<_> = self.rows.iter().copied().skip(offset as usize).take(size as usize).collect();
-            (rows, self.tells_size.then_some(size), self.tells_total.then_some(self.rows.len() as u64))
+            let (skip, take) = (usize::try_from(offset).unwrap(), usize::try_from(size).unwrap());
+            let rows: Vec<_> = self.rows.iter().copied().skip(skip).take(take).collect();
+            (rows, self.tells_size.then_some(size), self.tells_total.then_some(count(&self.rows)))
         }
     }
 
@@ -154,7 +159,7 @@ mod tests {
             let (rows, told_size, total) = report.page(offset, here.size);
             seen.extend(&rows);
             let first = rows.first().map(u32::to_string);
-            let shape = Shape { rows: rows.len() as u64, size: told_size, total, first: first.as_deref() };
+            let shape = Shape { rows: count(&rows), size: told_size, total, first: first.as_deref() };
             position = here.after(shape, addressing)?;
             between(&mut report.rows);
         }
@@ -176,7 +181,7 @@ mod tests {
             let cap = if tells_size || tells_total { cap } else { u64::MAX };
             let mut report = Report { rows: (0..rows).collect(), cap, tells_size, tells_total };
             let seen = read(&mut report, size, addressing, |_| ()).unwrap();
-            prop_assert_eq!(seen.len(), rows as usize);
+            prop_assert_eq!(seen.into_iter().collect::<Vec<_>>(), (0..rows).collect::<Vec<_>>());
         }
 
         #[test]
