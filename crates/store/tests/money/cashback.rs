@@ -36,7 +36,7 @@ async fn a_purchase_is_tracked_credited_changed_and_taken_back() {
     let shop = Shop::open().await;
     let asha = shop.shopper("asha").await;
     let click = shop.click(Network::Admitad, Some(asha), 5_000, None);
-    shop.record(&[click.clone()]).await;
+    shop.record(std::slice::from_ref(&click)).await;
     let report = |age| shop.report(Network::Admitad, "1", Some(click.click_id), age);
 
     let first = apply(&shop, &[report(1)]).await;
@@ -81,7 +81,7 @@ async fn a_click_that_arrives_late_matches_by_itself_and_brings_its_order_along(
 
     let settled = apply(&shop, &[named, sibling, stranger]).await;
     assert_eq!((settled.new, settled.matched, settled.unmatched), (3, 0, 3));
-    shop.record(&[click.clone()]).await;
+    shop.record(std::slice::from_ref(&click)).await;
     let mut client = shop.client().await;
     let waiting = store::transactions::unmatched_of_clicks(&client, &[click.click_id]).await.unwrap();
     let transaction = client.transaction().await.unwrap();

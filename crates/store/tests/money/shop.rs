@@ -12,7 +12,8 @@ use store::catalogue::{self, Merchant, Offer};
 use store::{Client, Pool, users};
 
 pub(crate) struct Shop {
-    pub(crate) database: testkit::Database,
+    // Held, so that it is dropped with the shop.
+    _database: testkit::Database,
     pub(crate) pool: Pool,
     pub(crate) merchants: Vec<(Network, MerchantId, OfferId)>,
     pub(crate) start: DateTime<Utc>,
@@ -42,7 +43,7 @@ impl Shop {
             catalogue::insert_offer(&client, &offer_row).await.unwrap();
             merchants.push((network, merchant, offer));
         }
-        Self { database, pool, merchants, start: Utc::now() - TimeDelta::days(1) }
+        Self { _database: database, pool, merchants, start: Utc::now() - TimeDelta::days(1) }
     }
 
     pub(crate) async fn client(&self) -> Client {
@@ -138,7 +139,7 @@ pub(crate) fn with(mut report: NetworkTransaction, change: impl FnOnce(&mut Netw
 pub(crate) fn status(report: NetworkTransaction, status: TransactionStatus) -> NetworkTransaction {
     with(report, |report| {
         report.status = status;
-        report.raw_status = status.word().to_owned();
+        status.word().clone_into(&mut report.raw_status);
         report.funded = status == TransactionStatus::Payable;
     })
 }
