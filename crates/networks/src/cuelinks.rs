@@ -1,0 +1,302 @@
+//! Cuelinks: transactions, in version 3 of its API or the older 2.
+//!
+//! It tells no changes and carries no sums: the same days are read again and the count is checked. Version 3 writes
+//! amounts as texts, version 2 as numbers, and version 2 says "nothing" with an empty 204.
+
+mod settings;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, NaiveDate, Utc};
+use config::ExposeSecret;
+use domain::clock::Clock;
+use domain::network::Network;
+use domain::transaction::{NetworkTransaction, QuarantineReason, ReportedRow, TransactionStatus};
+use outbound::{Answer, ClientError, Method, ProviderError, header};
+use rust_decimal::Decimal;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::call::Caller;
+use crate::paging::{Addressing, Position, Shape};
+use crate::rates::Rates;
+use crate::record::{Field, Record, reported};
+use crate::report::{Aggregate, Cursor, Page, Window, days_after_click, india, pieces};
+use crate::settings::Calls;
+use crate::{AffiliateNetwork, Foundation, NetworkError};
+pub use settings::{Api, Settings};
+
+const NETWORK: Network = Network::Cuelinks;
+
+/// The most days asked for at a time.
+const MOST_DAYS: u64 = 31;
+
+/// The sub-ids in both versions, the first one under its two names.
+const SUB_IDS: &[&str] = &["sub_id", "aff_sub", "subid1", "subid2", "subid3", "subid4", "subid5"];
+
+/// What is kept of a row. The referrer and free text about the shopper are not.
+const KEPT: &[&str] = &[
+    "id",
+    "campaign_id",
+    "store_name",
+    "order_id",
+    "merchant_reference_id",
+    "sale_amount",
+    "user_commission",
+    "commission",
+    "currency",
+    "status",
+    "sub_id",
+    "aff_sub",
+    "subid1",
+    "subid2",
+    "subid3",
+    "subid4",
+    "subid5",
+    "transaction_date",
+    "pub_affiliate_id",
+    "channel_id",
+    "product_name",
+    "category",
+];
+
+/// Asks Cuelinks.
+pub struct Cuelinks {
+    settings: Settings,
+    caller: Caller,
+    rates: Rates,
+    clock: Arc<dyn Clock>,
+}
+
+/// Both versions' answers.
+#[derive(Deserialize)]
+struct Report<'a> {
+    #[serde(borrow, alias = "transactions")]
+    data: Vec<&'a RawValue>,
+    meta: Option<Meta>,
+    total_count: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Meta {
+    per_page: Option<u64>,
+    total: Option<u64>,
+}
+
+impl Cuelinks {
+    pub(crate) fn new(settings: &Settings, calls: &Calls, foundation: &Foundation) -> Result<Self, ClientError> {
+        let caller = Caller::new(NETWORK.slug(), calls, settings.calls_per_minute)?;
+        let (rates, clock) = (calls.rates.clone(), Arc::clone(&foundation.clock));
+        Ok(Self { settings: settings.clone(), caller, rates, clock })
+    }
+
+    async fn ask(&self, parameters: &[(&str, String)]) -> Result<Answer, ProviderError> {
+        let key = self.settings.api_key.expose_secret();
+        let (path, authorization) = match self.settings.api {
+            Api::V3 => ("/transactions", format!("Token {key}")),
+            Api::V2 => ("/transactions.json", format!("Token token={key}")),
+        };
+        let mut authorization = header::HeaderValue::from_str(&authorization).map_err(|_secret| {
+            let detail = "the key has characters that no header takes".to_owned();
+            ProviderError::Locked { provider: self.caller.client.provider(), detail }
+        })?;
+        authorization.set_sensitive(true);
+        let request = self
+            .caller
+            .client
+            .request(Method::GET, &format!("{}{path}", self.settings.base_url))
+            .header(header::AUTHORIZATION, authorization)
+            .header(header::ACCEPT, "application/json")
+            .query(parameters);
+        let answer = self.caller.send(request).await?;
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        let said: BTreeMap<String, serde_json::Value> = serde_json::from_str(&answer.body).unwrap_or_default();
+        let said = ["message", "error"].iter().find_map(|name| said.get(*name)?.as_str()).unwrap_or_default();
+        let said: String = said.chars().take(200).collect();
+        Err(self.caller.refusal(&answer, &said))
+    }
+
+    /// Asks for rows of some days until the answer is whole.
+    async fn rows(
+        &self,
+        (from, to): (NaiveDate, NaiveDate),
+        sub_id: Option<&str>,
+        position: &Position,
+    ) -> Result<(Page, Option<Position>), ProviderError> {
+        let mut parameters = vec![
+            ("start_date", from.to_string()),
+            ("end_date", to.to_string()),
+            ("page", position.page().to_string()),
+            ("per_page", position.size.to_string()),
+        ];
+        parameters.extend(sub_id.map(|sub_id| ("sub_id", sub_id.to_owned())));
+        self.caller
+            .until_whole(|| async {
+                let observed_at = self.clock.now();
+                let answer = self.ask(&parameters).await?;
+                let report = if answer.status == 204 {
+                    Report { data: Vec::new(), meta: None, total_count: None }
+                } else {
+                    serde_json::from_str(&answer.body).map_err(|error| self.caller.bad_json(&error))?
+                };
+                let (size, total) = match &report.meta {
+                    Some(meta) => (meta.per_page, meta.total),
+                    None => (None, report.total_count),
+                };
+                let mut page = Page { rows: Vec::new(), next: None, total, check: Vec::new() };
+                for row in &report.data {
+                    let record = Record::from_json(row).map_err(|error| self.caller.bad_json(&error))?;
+                    page.check.push(record.check_value("id", "currency", "user_commission"));
+                    page.rows.push(self.row(&record, observed_at));
+                }
+                let shape = Shape {
+                    rows: u64::try_from(page.rows.len()).unwrap_or(u64::MAX),
+                    size,
+                    total,
+                    first: page.check.first().and_then(|value| value.external_id.as_deref()),
+                };
+                let next = position
+                    .after(shape, Addressing::Number)
+                    .map_err(|fault| self.caller.unreadable(fault.to_string()))?;
+                Ok((page, next))
+            })
+            .await
+    }
+
+    fn row(&self, record: &Record, observed_at: DateTime<Utc>) -> ReportedRow {
+        reported(NETWORK, record, ("id", "status", KEPT), observed_at, |record| self.understand(record, observed_at))
+    }
+
+    fn understand(&self, record: &Record, observed_at: DateTime<Utc>) -> Field<NetworkTransaction> {
+        let raw_status = record.must("status")?;
+        let (status, funded) = match raw_status.to_ascii_lowercase().as_str() {
+            "pending" => (TransactionStatus::Pending, false),
+            "validated" => (TransactionStatus::Confirmed, false),
+            "payable" | "claimed" | "invoice_raised" => (TransactionStatus::Payable, false),
+            "paid" => (TransactionStatus::Payable, true),
+            "rejected" => (TransactionStatus::Declined, false),
+            _ => return Err(QuarantineReason::UnknownStatus(raw_status)),
+        };
+        let commission = match record.amount("user_commission")? {
+            Some(commission) => commission,
+            // Not told yet, or nothing: both are nothing as long as nobody is owed.
+            None if matches!(status, TransactionStatus::Pending | TransactionStatus::Declined) => Decimal::ZERO,
+            None => return Err(QuarantineReason::Missing { field: "user_commission".to_owned() }),
+        };
+        let amounts = self.rates.rupees(record.currency("currency")?, record.amount("sale_amount")?, commission)?;
+        let order_ref = match record.text("order_id")? {
+            Some(order) => Some(order),
+            None => record.text("merchant_reference_id")?,
+        };
+        let mut sub_ids = record.sub_ids(SUB_IDS);
+        // Version 2 gives the first sub-id under two names.
+        let mut seen = Vec::new();
+        sub_ids.retain(|sub_id| {
+            let is_new = !seen.contains(&sub_id.value);
+            seen.push(sub_id.value.clone());
+            is_new
+        });
+        Ok(NetworkTransaction {
+            network: NETWORK,
+            external_id: record.must("id")?,
+            campaign_id: record.text("campaign_id")?,
+            sub_ids,
+            order_ref,
+            sale: amounts.sale,
+            commission: amounts.commission,
+            foreign: amounts.foreign,
+            raw_status,
+            status,
+            funded,
+            reason: None,
+            clicked_at: None,
+            occurred_at: record.must_instant("transaction_date", india())?,
+            status_updated_at: None,
+            observed_at,
+            raw: record.keep(KEPT),
+        })
+    }
+}
+
+#[async_trait]
+impl AffiliateNetwork for Cuelinks {
+    fn network(&self) -> Network {
+        NETWORK
+    }
+
+    fn tells_updates(&self) -> bool {
+        false
+    }
+
+    async fn page(&self, window: Window, cursor: Option<&Cursor>) -> Result<Page, NetworkError> {
+        let pieces = days(window)?;
+        let size = self.settings.page_size;
+        let position = match cursor {
+            Some(cursor) => cursor.read(NETWORK)?,
+            None => Position::start(0, size),
+        };
+        let Some(days) = pieces.get(position.piece) else {
+            return Ok(Page { rows: Vec::new(), next: None, total: Some(0), check: Vec::new() });
+        };
+        let (mut page, next) = self.rows(*days, None, &position).await?;
+        let next_piece = || (position.piece + 1 < pieces.len()).then(|| Position::start(position.piece + 1, size));
+        page.next = next.or_else(next_piece).map(|next| Cursor::write(NETWORK, &next)).transpose()?;
+        Ok(page)
+    }
+
+    async fn aggregate(&self, window: Window) -> Result<Aggregate, NetworkError> {
+        let mut count = 0_u64;
+        for piece in days(window)? {
+            let (page, _) = self.rows(piece, None, &Position::start(0, self.settings.page_size)).await?;
+            let told = match page.total {
+                Some(total) => total,
+                // The empty 204.
+                None if page.rows.is_empty() => 0,
+                None => return Err(self.caller.unreadable("it tells no count to check the rows against").into()),
+            };
+            count = count.saturating_add(told);
+        }
+        Ok(Aggregate { count, sums: None })
+    }
+
+    async fn by_id(&self, _external_id: &str) -> Result<Vec<ReportedRow>, NetworkError> {
+        Err(NetworkError::Unsupported { network: NETWORK, question: "for a transaction by its id" })
+    }
+
+    async fn by_sub_id(&self, sub_id: &str) -> Result<Vec<ReportedRow>, NetworkError> {
+        let (from, to) = days_after_click(sub_id, self.clock.now());
+        let mut rows = Vec::new();
+        for piece in pieces(from, to, MOST_DAYS) {
+            let mut position = Some(Position::start(0, self.settings.page_size));
+            while let Some(here) = position {
+                let (page, next) = self.rows(piece, Some(sub_id), &here).await?;
+                // Version 3 does not document the filter: what it does not filter is filtered here.
+                rows.extend(page.rows.into_iter().filter(|row| carries(row, sub_id)));
+                position = next;
+            }
+        }
+        Ok(rows)
+    }
+}
+
+/// Whether a row carries a sub-id; one that was put aside may.
+fn carries(row: &ReportedRow, sub_id: &str) -> bool {
+    match row {
+        ReportedRow::Transaction(transaction) => transaction.sub_ids.iter().any(|one| one.value == sub_id),
+        ReportedRow::Quarantined(row) => row.raw.contains(sub_id),
+    }
+}
+
+/// The pieces of a window.
+fn days(window: Window) -> Result<Vec<(NaiveDate, NaiveDate)>, NetworkError> {
+    match window {
+        Window::ActionDates { from, to } => Ok(pieces(from, to, MOST_DAYS)),
+        Window::UpdatedSince { .. } => {
+            Err(NetworkError::Unsupported { network: NETWORK, question: "for what changed since a time" })
+        }
+    }
+}
