@@ -18,8 +18,10 @@ pub(super) struct Credentials {
 
 #[derive(Deserialize)]
 struct Token {
-    access_token: String,
-    refresh_token: Option<String>,
+    #[serde(rename = "access_token")]
+    access: String,
+    #[serde(rename = "refresh_token")]
+    refresh: Option<String>,
     /// Seconds, as a number or a text.
     expires_in: serde_json::Value,
 }
@@ -81,8 +83,8 @@ impl Grant for Credentials {
             detail: "the token's life cannot be read".to_owned(),
         })?;
         Ok(Granted {
-            access: SecretString::from(token.access_token),
-            refresh: token.refresh_token.map(SecretString::from),
+            access: SecretString::from(token.access),
+            refresh: token.refresh.map(SecretString::from),
             life: Duration::from_secs(seconds),
         })
     }

@@ -147,7 +147,7 @@ impl Settings {
         let about = "the report's name of a field: ID CAMPAIGN ORDER SUB_ID STATUS PAYOUT SALE CURRENCY CREATED";
         for (what, name) in reader.family("VCOMMISSION_FIELD_", about) {
             match names.place(&what) {
-                Some(place) => *place = name.trim().to_owned(),
+                Some(place) => name.trim().clone_into(place),
                 None => reader.problem(format!("VCOMMISSION_FIELD_{what}: no such field; {about}")),
             }
         }
