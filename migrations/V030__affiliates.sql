@@ -145,3 +145,4 @@ CREATE TABLE sync_run_rows (
     commission  numeric,
     PRIMARY KEY (run_id, external_id)
 );
+CREATE INDEX affiliate_transaction_history_recent ON affiliate_transaction_history USING brin (recorded_at);

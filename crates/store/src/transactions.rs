@@ -3,6 +3,7 @@
 //! Deciding what a report means is [`crate::cashback`]'s.
 
 mod quarantine;
+mod reliability;
 mod unmatched;
 
 use chrono::{DateTime, Utc};
@@ -14,6 +15,7 @@ use rust_decimal::Decimal;
 use tokio_postgres::Row;
 
 pub use quarantine::{PutAside, quarantine, quarantined};
+pub use reliability::{ApprovalDrop, approval_drops};
 pub use unmatched::{
     Suggestion, Unmatched, suggestions, sweep, unmatched, unmatched_count, unmatched_of_clicks, unmatched_of_orders,
 };
