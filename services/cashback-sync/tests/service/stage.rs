@@ -194,7 +194,12 @@ impl Stage {
         .await;
         let mut templates: Vec<_> = jobs
             .iter()
-            .map(|job| serde_json::from_str::<Value>(job).unwrap()["payload"]["message"]["template"].as_str().unwrap().to_owned())
+            .map(|job| {
+                serde_json::from_str::<Value>(job).unwrap()["payload"]["message"]["template"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned()
+            })
             .collect();
         templates.sort();
         templates
