@@ -133,3 +133,16 @@ CREATE TABLE sync_cursors (
     run_id     uuid NOT NULL REFERENCES sync_runs (id),
     updated_at timestamptz NOT NULL DEFAULT now()
 );
+
+-- What the rows of a running pull are worth, so that a run that is taken up again is still tied out against the network's
+-- own sums. Emptied when the run ends.
+CREATE TABLE sync_run_rows (
+    run_id      uuid NOT NULL REFERENCES sync_runs (id) ON DELETE CASCADE,
+    -- The network's id; rows without one are numbered.
+    external_id text NOT NULL,
+    has_id      boolean NOT NULL,
+    currency    text,
+    commission  numeric,
+    PRIMARY KEY (run_id, external_id)
+);
+CREATE INDEX affiliate_transaction_history_recent ON affiliate_transaction_history USING brin (recorded_at);

@@ -50,7 +50,7 @@ const COLUMNS: [Type; 13] = [
 /// Writes clicks, all or none; a click that is there already is left as it is. Gives the number of new ones.
 ///
 /// The months of the clicks need partitions: see [`ensure_partitions`].
-pub async fn record(client: &mut Client, clicks: &[RecordClick]) -> Result<u64, StoreError> {
+pub async fn record(client: &mut Client, clicks: &[&RecordClick]) -> Result<u64, StoreError> {
     let transaction = client.transaction().await?;
     transaction.batch_execute(STAGE).await?;
     let sink = transaction.copy_in(COPY).await?;

@@ -12,6 +12,7 @@ pub mod orders;
 pub mod outbox;
 mod pool;
 pub mod statements;
+pub mod sync;
 mod tls;
 pub mod transactions;
 pub mod users;

@@ -2,15 +2,23 @@
 //!
 //! Deciding what a report means is [`crate::cashback`]'s.
 
-use std::collections::HashMap;
+mod quarantine;
+mod reliability;
+mod unmatched;
 
 use chrono::{DateTime, Utc};
 use deadpool_postgres::GenericClient;
-use domain::ids::{ClickId, MerchantId, OfferId, TransactionId, UserId};
+use domain::ids::{ClickId, MerchantId, TransactionId, UserId};
 use domain::network::Network;
 use domain::transaction::{ForeignAmounts, NetworkTransaction, TransactionState};
 use rust_decimal::Decimal;
 use tokio_postgres::Row;
+
+pub use quarantine::{PutAside, quarantine, quarantined};
+pub use reliability::{ApprovalDrop, approval_drops};
+pub use unmatched::{
+    Suggestion, Unmatched, suggestions, sweep, unmatched, unmatched_count, unmatched_of_clicks, unmatched_of_orders,
+};
 
 use crate::statements::{execute, query};
 use crate::withdrawals::word;
@@ -292,74 +300,4 @@ pub(crate) async fn insert_history(
     )
     .await?;
     Ok(())
-}
-
-/// Unmatched transactions that name one of these clicks.
-pub async fn unmatched_of_clicks(
-    client: &impl GenericClient,
-    clicks: &[ClickId],
-) -> Result<HashMap<Network, Vec<TransactionId>>, StoreError> {
-    by_network(&query(client, sql!("transactions/unmatched_of_clicks.sql"), &[&clicks]).await?)
-}
-
-/// Unmatched transactions of one of these orders.
-pub async fn unmatched_of_orders(
-    client: &impl GenericClient,
-    orders: &[(MerchantId, String)],
-) -> Result<HashMap<Network, Vec<TransactionId>>, StoreError> {
-    if orders.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let merchants = column!(orders, order => order.0);
-    let numbers = column!(orders, order => order.1.as_str());
-    by_network(&query(client, sql!("transactions/unmatched_of_orders.sql"), &[&merchants, &numbers]).await?)
-}
-
-fn by_network(rows: &[Row]) -> Result<HashMap<Network, Vec<TransactionId>>, StoreError> {
-    let mut found: HashMap<_, Vec<_>> = HashMap::new();
-    for row in rows {
-        found.entry(word(row.try_get(0)?)?).or_default().push(row.try_get(1)?);
-    }
-    Ok(found)
-}
-
-/// A click that an unmatched transaction may belong to, with what speaks for it, 0 to 100 points in all.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Suggestion {
-    /// The click.
-    pub click_id: ClickId,
-    /// Its shopper.
-    pub user_id: UserId,
-    /// The offer clicked.
-    pub offer_id: OfferId,
-    /// When.
-    pub clicked_at: DateTime<Utc>,
-    /// How close in time, up to 60.
-    pub time: i32,
-    /// The same shop, 25.
-    pub merchant: i32,
-    /// Like what the shopper usually spends there, and a click that has brought nothing yet, up to 15.
-    pub amount: i32,
-}
-
-/// The clicks that an unmatched transaction may belong to, the likeliest first.
-pub async fn suggestions(
-    client: &impl GenericClient,
-    id: TransactionId,
-    limit: i64,
-) -> Result<Vec<Suggestion>, StoreError> {
-    let rows = query(client, sql!("transactions/suggestions.sql"), &[&id, &limit]).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Suggestion {
-                click_id: row.try_get(0)?,
-                user_id: row.try_get(1)?,
-                offer_id: row.try_get(2)?,
-                clicked_at: row.try_get(3)?,
-                time: row.try_get(4)?,
-                merchant: row.try_get(5)?,
-                amount: row.try_get(6)?,
-            })
-        })
-        .collect()
 }

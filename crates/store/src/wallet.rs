@@ -1,10 +1,15 @@
 //! The ledger. Every movement of money is one call of [`post`] or [`post_many`]; nothing else writes to it.
 
+pub mod chain;
+mod statement;
+
 use deadpool_postgres::GenericClient;
 use domain::ids::{AccountId, UserId, WalletTransactionId};
 use domain::money::Paise;
 use domain::wallet::Transfer;
 use tokio_postgres::Row;
+
+pub use statement::{Change, Line, Origin, Purchase, statement};
 
 use crate::statements::{query, query_one, query_opt};
 use crate::{StoreError, sql};

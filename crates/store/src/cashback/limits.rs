@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use deadpool_postgres::GenericClient;
 use domain::cashback::Used;
 use domain::ids::{ClickId, MerchantId, UserId};
@@ -52,8 +52,7 @@ pub fn in_force(rules: &[Rules], at: DateTime<Utc>) -> Option<&Rules> {
 
 /// The first day of the month of an instant, as Indians see it.
 pub(super) fn month_of(at: DateTime<Utc>) -> NaiveDate {
-    const IST_SECONDS: i32 = 19_800;
-    let day = FixedOffset::east_opt(IST_SECONDS).map_or(at.date_naive(), |ist| at.with_timezone(&ist).date_naive());
+    let day = (at + TimeDelta::minutes(330)).date_naive();
     day.with_day(1).unwrap_or(day)
 }
 

@@ -78,7 +78,7 @@ impl Shop {
     }
 
     pub(crate) async fn record(&self, clicks: &[RecordClick]) {
-        store::clicks::record(&mut self.client().await, clicks).await.unwrap();
+        store::clicks::record(&mut self.client().await, &clicks.iter().collect::<Vec<_>>()).await.unwrap();
     }
 
     /// What a network says of a purchase after a click.

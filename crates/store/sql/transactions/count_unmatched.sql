@@ -1,0 +1,1 @@
+SELECT count(*) FROM unmatched_transactions WHERE resolved_at IS NULL

@@ -1,0 +1,68 @@
+//! What a network said and we did not understand. It has no effect until it is understood.
+
+use chrono::{DateTime, Utc};
+use deadpool_postgres::GenericClient;
+use domain::network::Network;
+use domain::transaction::Quarantined;
+use sha2::{Digest, Sha256};
+
+use crate::statements::{execute, query};
+use crate::withdrawals::word;
+use crate::{StoreError, sql};
+
+/// Puts a row aside. The same row again is counted; a later report that is understood takes it out.
+pub async fn quarantine(client: &impl GenericClient, row: &Quarantined) -> Result<(), StoreError> {
+    let id = row.external_id.clone().map_or_else(
+        || format!("sha256:{}", hex::encode(Sha256::digest(row.raw.as_bytes()))),
+        |id| id.chars().filter(|c| *c != '\0').take(200).collect(),
+    );
+    let raw_status = row.raw_status.as_ref().map(|status| status.replace('\0', ""));
+    let detail = row.reason.to_string().replace('\0', "");
+    execute(
+        client,
+        sql!("transactions/quarantine.sql"),
+        &[&row.network.slug(), &id, &row.reason.word(), &raw_status, &detail, &row.raw],
+    )
+    .await?;
+    Ok(())
+}
+
+/// A row that is put aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PutAside {
+    /// Its network.
+    pub network: Network,
+    /// The network's id, or `sha256:` and the hash of the row.
+    pub external_id: String,
+    /// Why, in its word.
+    pub reason: String,
+    /// The network's word for the state.
+    pub raw_status: Option<String>,
+    /// Why, in words for people.
+    pub detail: String,
+    /// When it was first seen.
+    pub first_seen_at: DateTime<Utc>,
+    /// When it was last seen.
+    pub last_seen_at: DateTime<Utc>,
+    /// How often.
+    pub times_seen: i32,
+}
+
+/// What is put aside now, the latest first.
+pub async fn quarantined(client: &impl GenericClient, limit: i64) -> Result<Vec<PutAside>, StoreError> {
+    let rows = query(client, sql!("transactions/list_quarantined.sql"), &[&limit]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(PutAside {
+                network: word(row.try_get(0)?)?,
+                external_id: row.try_get(1)?,
+                reason: row.try_get(2)?,
+                raw_status: row.try_get(3)?,
+                detail: row.try_get(4)?,
+                first_seen_at: row.try_get(5)?,
+                last_seen_at: row.try_get(6)?,
+                times_seen: row.try_get(7)?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,141 @@
+//! The statement: every rupee of a wallet with what it comes from: click, order, what the network said and when, entry.
+
+use chrono::{DateTime, Utc};
+use deadpool_postgres::GenericClient;
+use domain::cashback::CashbackStatus;
+use domain::ids::{CashbackId, ClickId, UserId, WalletTransactionId, WithdrawalId};
+use domain::money::Paise;
+use domain::network::Network;
+use domain::wallet::{TransferKind, WithdrawalStatus};
+use serde::{Deserialize, Serialize};
+use tokio_postgres::Row;
+
+use crate::statements::query;
+use crate::withdrawals::word;
+use crate::{StoreError, sql};
+
+/// One line of a statement.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Line {
+    /// The ledger's row.
+    pub id: WalletTransactionId,
+    /// Its place in the ledger; ask for what lies before it.
+    pub seq: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Why.
+    pub kind: TransferKind,
+    /// What came, or went when negative.
+    pub amount: Paise,
+    /// The wallet afterwards.
+    pub balance: Paise,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Where a line comes from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Origin {
+    /// A purchase.
+    Purchase(Box<Purchase>),
+    /// A withdrawal.
+    Withdrawal {
+        /// The withdrawal.
+        id: WithdrawalId,
+        /// What it has come to by now.
+        status: WithdrawalStatus,
+    },
+    /// Something else; the reason as stored.
+    Other {
+        /// The reason.
+        reason: serde_json::Value,
+    },
+}
+
+/// A purchase and its life.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Purchase {
+    /// The cashback.
+    pub cashback_id: CashbackId,
+    /// What it has come to by now.
+    pub cashback_status: CashbackStatus,
+    /// Where the shopper bought.
+    pub merchant: String,
+    /// The click, if it is still kept.
+    pub click_id: Option<ClickId>,
+    /// When the shopper clicked.
+    pub clicked_at: Option<DateTime<Utc>>,
+    /// The share promised, in basis points.
+    pub rate_bps: Option<i32>,
+    /// The network that reported it.
+    pub network: Network,
+    /// The network's id.
+    pub external_id: String,
+    /// The merchant's order number.
+    pub order_id: Option<String>,
+    /// What the shopper paid.
+    pub sale: Option<Paise>,
+    /// What we get by now.
+    pub commission: Paise,
+    /// What the network said, in order.
+    pub changes: Vec<Change>,
+}
+
+/// One thing that a network said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// When it says it was, or when we asked.
+    pub at: DateTime<Utc>,
+    /// Our word.
+    pub status: String,
+    /// Its word.
+    pub raw_status: String,
+    /// What we get.
+    pub commission_paise: Paise,
+}
+
+/// A shopper's statement, the newest line first, before `before` in the ledger, at most `limit` lines.
+pub async fn statement(
+    client: &impl GenericClient,
+    user: UserId,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<Line>, StoreError> {
+    query(client, sql!("wallet/statement.sql"), &[&user, &before, &limit]).await?.iter().map(line).collect()
+}
+
+fn line(row: &Row) -> Result<Line, StoreError> {
+    Ok(Line {
+        id: row.try_get(0)?,
+        seq: row.try_get(1)?,
+        at: row.try_get(2)?,
+        kind: word(row.try_get(3)?)?,
+        amount: row.try_get(4)?,
+        balance: row.try_get(5)?,
+        origin: origin(row)?,
+    })
+}
+
+fn origin(row: &Row) -> Result<Origin, StoreError> {
+    if let Some(cashback_id) = row.try_get(6)? {
+        return Ok(Origin::Purchase(Box::new(Purchase {
+            cashback_id,
+            cashback_status: word(row.try_get(7)?)?,
+            merchant: row.try_get(8)?,
+            click_id: row.try_get(9)?,
+            clicked_at: row.try_get(10)?,
+            rate_bps: row.try_get(11)?,
+            network: word(row.try_get(12)?)?,
+            external_id: row.try_get(13)?,
+            order_id: row.try_get(14)?,
+            sale: row.try_get(15)?,
+            commission: row.try_get(16)?,
+            changes: serde_json::from_value(row.try_get(17)?)?,
+        })));
+    }
+    if let Some(id) = row.try_get(18)? {
+        return Ok(Origin::Withdrawal { id, status: word(row.try_get(19)?)? });
+    }
+    Ok(Origin::Other { reason: row.try_get(20)? })
+}

@@ -1,0 +1,272 @@
+//! A pull: one window of one network, page by page, tied out against the network's own sums.
+//!
+//! Every page commits its rows and the run's next page together, so a run that was cut off goes on behind its last page,
+//! in whichever process takes it up. The cursor moves only when everything was read and agrees.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use domain::ids::SyncRunId;
+use domain::jobs::cashback::SyncWindow;
+use domain::money::Currency;
+use domain::network::Network;
+use networks::{AffiliateNetwork, Aggregate, CheckValue, Cursor, NetworkError, Page, Tally, TieOut, Window, lookback};
+use serde_json::Value;
+use store::StoreError;
+use store::sync::{self, CheckRow, Outcome, Run};
+use tokio_util::sync::CancellationToken;
+
+use crate::apply::{Applied, ApplyError, PageOf, apply};
+use crate::parts::Parts;
+
+/// Why a pull did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PullError {
+    #[error("{0} has no credentials here")]
+    NotSetUp(Network),
+    #[error("another pull of {0} is running")]
+    Busy(Network),
+    #[error("the pull was interrupted; it goes on behind its last page")]
+    Interrupted,
+    #[error("{0} could not be read")]
+    Network(Network, #[source] NetworkError),
+    #[error("a page of {0} could not be applied")]
+    Apply(Network, #[source] ApplyError),
+    #[error("the rows of {0} do not agree with its own sums: {1}")]
+    Differs(Network, String),
+    #[error("the sums of {0} changed while they were read")]
+    Moving(Network),
+    #[error("the run could not be noted")]
+    Store(#[from] StoreError),
+    #[error("what is to be read cannot be written down")]
+    Json(#[from] serde_json::Error),
+}
+
+impl PullError {
+    /// Whether the run stays open, to be taken up behind its last page.
+    pub(crate) fn can_go_on(&self) -> bool {
+        match self {
+            Self::Interrupted | Self::Busy(_) => true,
+            Self::Network(_, error) => error.is_transient(),
+            Self::Apply(_, error) => error.is_transient(),
+            Self::Store(error) => error.is_transient(),
+            Self::NotSetUp(_) | Self::Differs(..) | Self::Moving(_) | Self::Json(_) => false,
+        }
+    }
+}
+
+/// What is asked for.
+pub(crate) struct Order<'a> {
+    pub(crate) network: Network,
+    pub(crate) window: SyncWindow,
+    pub(crate) requested_by: &'a str,
+    /// Read and compute, and leave everything as it is.
+    pub(crate) dry_run: bool,
+}
+
+/// Hears how far a pull is: rows read, and the network's count.
+pub(crate) type Progress<'a> = &'a mut (dyn FnMut(u64, Option<u64>) + Send);
+
+/// What a pull came to.
+#[derive(Debug, Default)]
+pub(crate) struct Pulled {
+    pub(crate) applied: Applied,
+    pub(crate) pages: u64,
+    pub(crate) windows: Vec<Window>,
+}
+
+/// India is ahead of UTC by this much, all year.
+const IST: chrono::TimeDelta = chrono::TimeDelta::minutes(330);
+
+/// Pulls. A run of the same order that was cut off is taken up first.
+pub(crate) async fn pull(
+    parts: &Parts,
+    order: &Order<'_>,
+    shutdown: &CancellationToken,
+    progress: Progress<'_>,
+) -> Result<Pulled, PullError> {
+    let network = parts.network(order.network).ok_or(PullError::NotSetUp(order.network))?;
+    // Held until this function returns.
+    let right = sync::lock(&parts.pool, order.network).await?;
+    let Some(_right) = right else { return Err(PullError::Busy(order.network)) };
+    let requested = serde_json::to_value(order.window)?;
+    let mut windows = windows(parts, &*network, order).await?;
+    let reading = Reading { parts, network, order, shutdown };
+    let mut pulled = Pulled::default();
+    if !order.dry_run
+        && let Some(run) = left_over(parts, order, &requested).await?
+    {
+        let window: Window = serde_json::from_value(run.window)?;
+        sync::resume(&parts.pool.get().await?, run.id).await?;
+        tracing::info!(network = %order.network, run.id = %run.id, pages = run.pages, "the pull goes on");
+        let cursor = run.cursor.map(Cursor::from_text);
+        reading.window(Some(run.id), window, cursor, progress, &mut pulled).await?;
+        // What the order lists before it was read before it.
+        let read = windows.iter().position(|other| *other == window).map_or(windows.len(), |place| place + 1);
+        windows.drain(..read);
+    }
+    for window in windows {
+        let run = if order.dry_run {
+            None
+        } else {
+            let window = serde_json::to_value(window)?;
+            let client = parts.pool.get().await?;
+            Some(sync::begin(&client, order.network, &requested, &window, order.requested_by).await?)
+        };
+        reading.window(run, window, None, progress, &mut pulled).await?;
+    }
+    Ok(pulled)
+}
+
+/// Gives up the run of a network that was left open.
+pub(crate) async fn give_up(parts: &Parts, network: Network, error: &str) -> Result<(), PullError> {
+    let Some(_right) = sync::lock(&parts.pool, network).await? else { return Ok(()) };
+    let client = parts.pool.get().await?;
+    if let Some(run) = sync::running(&client, network).await? {
+        sync::finish(&client, run.id, Outcome::Failed, Some(error)).await?;
+    }
+    Ok(())
+}
+
+/// The windows that an order comes to today.
+async fn windows(parts: &Parts, network: &dyn AffiliateNetwork, order: &Order<'_>) -> Result<Vec<Window>, PullError> {
+    let now = parts.clock.now();
+    let today = (now + IST).date_naive();
+    Ok(match order.window {
+        SyncWindow::SinceCursor => {
+            let read_up_to = sync::cursor(&parts.pool.get().await?, order.network).await?;
+            lookback::due(network.tells_updates(), read_up_to, now)
+        }
+        SyncWindow::ActionDates { from, to } => vec![Window::ActionDates { from, to }],
+        SyncWindow::DaysBack { nearest, farthest } => vec![Window::ActionDates {
+            from: today - TimeDelta::days(farthest.into()),
+            to: today - TimeDelta::days(nearest.into()),
+        }],
+    })
+}
+
+/// The run that was cut off, if it is of this order; one of another order is given up.
+async fn left_over(parts: &Parts, order: &Order<'_>, requested: &Value) -> Result<Option<Run>, StoreError> {
+    let client = parts.pool.get().await?;
+    let Some(run) = sync::running(&client, order.network).await? else { return Ok(None) };
+    if run.requested == *requested {
+        return Ok(Some(run));
+    }
+    sync::finish(&client, run.id, Outcome::Abandoned, Some("cut off, and something else was asked for")).await?;
+    Ok(None)
+}
+
+/// Reads the windows of one order.
+struct Reading<'a> {
+    parts: &'a Parts,
+    network: Arc<dyn AffiliateNetwork>,
+    order: &'a Order<'a>,
+    shutdown: &'a CancellationToken,
+}
+
+impl Reading<'_> {
+    /// Reads a window from a cursor to its end. Without a run nothing is kept.
+    async fn window(
+        &self,
+        run: Option<SyncRunId>,
+        window: Window,
+        mut cursor: Option<Cursor>,
+        progress: Progress<'_>,
+        pulled: &mut Pulled,
+    ) -> Result<(), PullError> {
+        let is_resumed = cursor.is_some();
+        let before = self.aggregate(window).await?;
+        let mut tally = Tally::default();
+        loop {
+            if self.shutdown.is_cancelled() {
+                return Err(PullError::Interrupted);
+            }
+            let page = self.network.page(window, cursor.as_ref()).await.map_err(self.network_error())?;
+            let next = page.next.clone();
+            let total = page.total;
+            if run.is_none() {
+                tally.add(&page);
+            }
+            let applied = self.page(run, page).await?;
+            pulled.pages += 1;
+            pulled.applied.quarantined += applied.quarantined;
+            pulled.applied.settled.add(applied.settled);
+            progress(pulled.applied.settled.read + pulled.applied.quarantined, total);
+            match next {
+                Some(next) => cursor = Some(next),
+                None => break,
+            }
+        }
+        let after = self.aggregate(window).await?;
+        if let Some(run) = run {
+            tally = self.tally(run).await?;
+        }
+        if let (Some(before), Some(after)) = (before, after) {
+            // What the network counted before a run was cut off is gone; its rows must agree with what it counts now.
+            let before = if is_resumed { &after } else { &before };
+            match tally.against(before, &after) {
+                TieOut::Agrees => {}
+                TieOut::Moving => return Err(PullError::Moving(self.order.network)),
+                TieOut::Differs(how) => return Err(PullError::Differs(self.order.network, how)),
+            }
+        }
+        pulled.windows.push(window);
+        if let Some(run) = run {
+            self.succeed(run, window).await?;
+        }
+        Ok(())
+    }
+
+    async fn page(&self, run: Option<SyncRunId>, page: Page) -> Result<Applied, PullError> {
+        let checks: Vec<_> = page.check.iter().map(check_row).collect();
+        let next = page.next.as_ref().map(Cursor::as_text);
+        let of = run.map(|run| PageOf { run, next, checks: &checks });
+        apply(self.parts, self.order.network, page.rows, "pull", of, run.is_none())
+            .await
+            .map_err(|error| PullError::Apply(self.order.network, error))
+    }
+
+    /// The network's own sums; `None` where it tells none.
+    async fn aggregate(&self, window: Window) -> Result<Option<Aggregate>, PullError> {
+        match self.network.aggregate(window).await {
+            Ok(aggregate) => Ok(Some(aggregate)),
+            Err(NetworkError::Unsupported { .. }) => Ok(None),
+            Err(error) => Err(self.network_error()(error)),
+        }
+    }
+
+    async fn tally(&self, run: SyncRunId) -> Result<Tally, PullError> {
+        let rows = sync::check_rows(&self.parts.pool.get().await?, run).await?;
+        let check = rows.into_iter().map(check_value).collect();
+        let mut tally = Tally::default();
+        tally.add(&Page { rows: Vec::new(), next: None, total: None, check });
+        Ok(tally)
+    }
+
+    /// Ends the run and moves the cursor, in one transaction.
+    async fn succeed(&self, run: SyncRunId, window: Window) -> Result<(), StoreError> {
+        let mut client = self.parts.pool.get().await?;
+        let transaction = client.transaction().await?;
+        sync::finish(&transaction, run, Outcome::Succeeded, None).await?;
+        if let (SyncWindow::SinceCursor, Window::UpdatedSince { to, .. }) = (self.order.window, window) {
+            sync::set_cursor(&transaction, self.order.network, to, run).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    fn network_error(&self) -> impl FnOnce(NetworkError) -> PullError + use<> {
+        let network = self.order.network;
+        move |error| PullError::Network(network, error)
+    }
+}
+
+fn check_row(value: &CheckValue) -> CheckRow {
+    let commission = value.commission.map(|(currency, amount)| (currency.as_str().to_owned(), amount.to_string()));
+    CheckRow { external_id: value.external_id.clone(), commission }
+}
+
+fn check_value(row: CheckRow) -> CheckValue {
+    let read = |(currency, amount): (String, String)| Some((Currency::parse(&currency)?, amount.parse().ok()?));
+    CheckValue { external_id: row.external_id, commission: row.commission.and_then(read) }
+}

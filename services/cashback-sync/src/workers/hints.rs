@@ -1,0 +1,83 @@
+//! `cashback.hint`: a postback said that something changed. It is not signed, so the network itself is asked, and only its
+//! answer counts.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use domain::jobs::cashback::ConfirmHint;
+use queue::{Handler, JobContext, JobError, Outcome};
+
+use crate::apply::apply;
+use crate::parts::Parts;
+
+/// Networks' reports lag behind their postbacks by up to half an hour; after this long the daily pull is trusted instead.
+const PATIENCE: chrono::TimeDelta = chrono::TimeDelta::hours(3);
+
+/// See the module.
+pub(crate) struct Hints {
+    parts: Parts,
+    click_linger: Duration,
+}
+
+impl Hints {
+    pub(crate) fn new(parts: Parts, click_linger: Duration) -> Self {
+        Self { parts, click_linger }
+    }
+
+    /// How long the hint has been waiting for an answer that can be used.
+    fn age(&self, context: &JobContext) -> Option<chrono::TimeDelta> {
+        context.enqueued_at.map(|at| self.parts.clock.now() - at)
+    }
+
+    /// Not yet: later again without using up an attempt, as long as there is patience.
+    fn later(&self, context: &JobContext, error: anyhow::Error) -> JobError {
+        match self.age(context) {
+            Some(age) if age < chrono::TimeDelta::minutes(2) => JobError::Defer(Duration::from_secs(15), error),
+            Some(age) if age < PATIENCE => JobError::Defer(Duration::from_mins(10), error),
+            _ => JobError::Retry(error),
+        }
+    }
+}
+
+impl Handler<ConfirmHint> for Hints {
+    async fn handle(&self, hint: ConfirmHint, context: JobContext) -> Outcome {
+        let Some(network) = self.parts.network(hint.network) else {
+            return Err(JobError::Fail(anyhow!("{} has no credentials here", hint.network)));
+        };
+        let rows = match (&hint.external_transaction_id, &hint.sub_id) {
+            (Some(id), _) => network.by_id(id).await,
+            (None, Some(sub_id)) => network.by_sub_id(sub_id).await,
+            (None, None) => return Err(JobError::Fail(anyhow!("the hint names neither transaction nor click"))),
+        };
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(error) if error.is_transient() => {
+                let wait = error.retry_after();
+                let error = anyhow!(error);
+                return Err(match wait {
+                    Some(wait) => JobError::Defer(wait, error),
+                    None => self.later(&context, error),
+                });
+            }
+            Err(error) => return Err(JobError::Fail(anyhow!(error))),
+        };
+        if rows.is_empty() {
+            return Err(self.later(&context, anyhow!("{} does not report the transaction yet", hint.network)));
+        }
+        let applied = match apply(&self.parts, hint.network, rows, "postback", None, false).await {
+            Ok(applied) => applied,
+            Err(error) if error.is_transient() => return Err(JobError::Retry(error.into())),
+            Err(error) => return Err(JobError::Fail(error.into())),
+        };
+        if applied.settled.without_click.is_empty() {
+            return Ok(());
+        }
+        // The click may be on its way through queue:clicks. If it is not, somebody has to look.
+        let error = anyhow!("the transaction of {} belongs to no click we know", hint.network);
+        Err(if context.attempt < context.max_attempts {
+            JobError::RetryAfter(self.click_linger.saturating_mul(2).saturating_add(Duration::from_secs(1)), error)
+        } else {
+            JobError::Fail(error)
+        })
+    }
+}

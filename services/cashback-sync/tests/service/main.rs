@@ -1,0 +1,81 @@
+//! cashback-sync as a process, between real Redis, real Postgres and simulated networks.
+
+mod stage;
+
+use domain::ids::WebhookId;
+use domain::job::Queue;
+use domain::jobs::cashback::{ConfirmHint, SyncNetwork, SyncWindow};
+use domain::network::Network;
+use stage::{LIMIT, Stage};
+
+fn hint(id: &str) -> ConfirmHint {
+    ConfirmHint {
+        network: Network::Admitad,
+        external_transaction_id: Some(id.to_owned()),
+        sub_id: None,
+        webhook_id: WebhookId::generate(),
+    }
+}
+
+fn since_cursor() -> SyncNetwork {
+    SyncNetwork { network: Network::Admitad, window: SyncWindow::SinceCursor, requested_by: "test".to_owned() }
+}
+
+#[tokio::test]
+async fn a_click_and_a_postback_become_money_and_messages() {
+    let stage = Stage::start().await;
+    let asha = stage.shopper().await;
+    let click = stage.click(asha);
+    stage.enqueue(&click).await;
+    stage.count_becomes("affiliate_clicks", 1).await;
+
+    let id = stage.purchase(&click, "pending", "100.00").await;
+    stage.enqueue(&hint(&id)).await;
+    stage.count_becomes("cashback_events WHERE status = 'pending' AND amount_paise = 5000", 1).await;
+    assert_eq!(stage.balance(asha).await.get(), 0);
+
+    let path = format!("/_sim/transactions/admitad/{id}");
+    stage.sim.post(&path, &serde_json::json!({"status": "approved"})).await;
+    stage.enqueue(&hint(&id)).await;
+    stage.balance_becomes(asha, 5_000).await;
+    assert_eq!(stage.templates(Queue::Email, 2).await, ["cashback_credited", "cashback_tracked"]);
+    assert_eq!(stage.templates(Queue::Sms, 1).await, ["cashback_credited"]);
+
+    stage.sim.post(&path, &serde_json::json!({"status": "declined"})).await;
+    stage.enqueue(&since_cursor()).await;
+    stage.balance_becomes(asha, 0).await;
+    stage.count_becomes("sync_runs WHERE status = 'succeeded'", 1).await;
+    stage.count_becomes("sync_cursors", 1).await;
+}
+
+#[tokio::test]
+async fn a_purchase_that_is_reported_before_its_click_matches_when_the_click_comes() {
+    let stage = Stage::start().await;
+    let asha = stage.shopper().await;
+    let click = stage.click(asha);
+    stage.purchase(&click, "approved", "100.00").await;
+    stage.enqueue(&since_cursor()).await;
+    stage.count_becomes("unmatched_transactions WHERE reason = 'unknown_click' AND resolved_at IS NULL", 1).await;
+    stage.enqueue(&click).await;
+    stage.balance_becomes(asha, 5_000).await;
+    assert_eq!(stage.count("unmatched_transactions WHERE resolved_at IS NULL").await, 0);
+}
+
+#[tokio::test]
+async fn the_same_clicks_twice_are_stored_once_and_a_bad_one_goes_to_the_dead_letters_alone() {
+    let stage = Stage::start().await;
+    let asha = stage.shopper().await;
+    let clicks: Vec<_> = (0..200).map(|_| stage.click(asha)).collect();
+    for click in clicks.iter().chain(&clicks) {
+        stage.enqueue(click).await;
+    }
+    let mut bad = stage.click(asha);
+    bad.cap = Some(domain::money::Paise::new(-1));
+    bad.user_agent = "zero\0byte".to_owned();
+    stage.enqueue(&bad).await;
+    stage.count_becomes("affiliate_clicks", 200).await;
+    testkit::eventually_true("one dead letter", LIMIT, async || {
+        queue::admin::stats(&stage.kv, Queue::Clicks).await.is_ok_and(|stats| stats.dead == 1)
+    })
+    .await;
+}
