@@ -6,3 +6,4 @@ mod classes;
 mod limits;
 mod outages;
 mod shop;
+mod stats;
