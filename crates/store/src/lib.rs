@@ -5,6 +5,7 @@
 
 pub mod cashback;
 pub mod catalogue;
+pub mod click_stats;
 pub mod clicks;
 pub mod migrate;
 pub mod notifications;

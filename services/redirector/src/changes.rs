@@ -16,7 +16,7 @@ const OVERLAP: TimeDelta = TimeDelta::minutes(6);
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Listens until `end`. While the connection is broken, entries are served for their time; afterwards everything that
-/// changed meanwhile is forgotten.
+/// changed meanwhile is looked up again.
 pub(crate) async fn follow(pool: Pool, catalogue: Catalogue, end: CancellationToken) {
     // Entries in Redis may be older than this process, so the first look goes back as well.
     let mut heard_until = SystemClock.now();
@@ -63,14 +63,14 @@ async fn listen(pool: &Pool, catalogue: &Catalogue, heard_until: &mut DateTime<U
     }
 }
 
-/// Forgets what changed at or after `since`.
+/// Has everything that changed at or after `since` looked up again.
 async fn look_back(pool: &Pool, catalogue: &Catalogue, since: DateTime<Utc>) -> Result<(), StoreError> {
     let client = pool.get().await?;
     for offer in store::catalogue::offers_changed_since(&client, since).await? {
-        catalogue.forget_offer(offer).await;
+        catalogue.doubt_offer(offer).await;
     }
     for merchant in store::catalogue::merchants_changed_since(&client, since).await? {
-        catalogue.forget_merchant(merchant).await;
+        catalogue.doubt_merchant(merchant).await;
     }
     Ok(())
 }

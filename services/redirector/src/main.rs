@@ -5,6 +5,7 @@ mod class;
 mod client;
 mod crawlers;
 mod limit;
+mod metrics;
 mod out;
 mod pages;
 mod record;
@@ -13,6 +14,7 @@ mod settings;
 mod ship;
 mod shopper;
 mod spool;
+mod stats;
 mod tally;
 mod terms;
 
@@ -68,6 +70,12 @@ async fn run(settings: Settings, life: chassis::Life) -> anyhow::Result<()> {
         tally: Arc::new(tally::Tally::new()),
     };
 
+    metrics::register(&shared, &spool);
+    let stats = settings
+        .stats_token
+        .map(|token| stats::Stats::new(pool.clone(), kv.clone(), spool.clone(), shared.clone(), token));
+    let stats = web::Data::new(stats);
+
     let tasks = life.tasks();
     tasks.spawn(changes::follow(pool, catalogue, life.shutdown()));
     tasks.spawn(spool::replay(spool.clone(), queue::Producer::new(kv), health, life.shutdown()));
@@ -76,6 +84,7 @@ async fn run(settings: Settings, life: chassis::Life) -> anyhow::Result<()> {
         async move { if damaged == 0 { Ok(()) } else { Err(format!("{damaged} damaged segments were set aside")) } }
     });
     chassis::http::serve(&life, &settings.http, move |routes| {
+        routes.app_data(stats.clone()).route("/stats", web::get().to(stats::stats));
         routes.app_data(web::Data::new(Desk::open(shared.clone()))).service(
             web::resource("/out/{offer_id}")
                 .route(web::get().to(out::out))

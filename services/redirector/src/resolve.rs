@@ -5,7 +5,7 @@
 //! A change in the catalogue is heard (see `changes`) and forgets the entry at once, wherever it is held.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use domain::ids::{MerchantId, OfferId};
@@ -73,8 +73,31 @@ pub(crate) struct Entry {
     pub(crate) found: Found,
     loaded: Instant,
     reloading: AtomicBool,
-    /// The merchant's mark: raised when the merchant has changed.
-    forgotten: Option<Arc<AtomicBool>>,
+    own: Mark,
+    merchant: Option<Arc<Mark>>,
+}
+
+/// What has been heard of an offer or a merchant since it was loaded.
+#[derive(Debug, Default)]
+struct Mark(AtomicU8);
+
+const DOUBTED: u8 = 1;
+const FORGOTTEN: u8 = 2;
+
+impl Mark {
+    /// It may have changed: it is loaded anew, and served if that fails.
+    fn doubt(&self) {
+        self.0.fetch_max(DOUBTED, Ordering::AcqRel);
+    }
+
+    /// It has changed: it is not served any more.
+    fn forget(&self) {
+        self.0.fetch_max(FORGOTTEN, Ordering::AcqRel);
+    }
+
+    fn get(&self) -> u8 {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 /// Why nothing can be said about an offer.
@@ -85,13 +108,13 @@ pub(crate) enum ResolveError {
     #[error("Postgres did not answer within {} ms", POSTGRES_LIMIT.as_millis())]
     Slow,
     /// Another request's load failed with this.
-    #[error("{0}")]
-    Shared(Arc<ResolveError>),
+    #[error("the look-up that this request shared failed")]
+    Shared(#[source] Arc<ResolveError>),
 }
 
 struct HeldMerchant {
     checked: Option<Arc<Merchant>>,
-    forgotten: Arc<AtomicBool>,
+    mark: Arc<Mark>,
     loaded: Instant,
 }
 
@@ -138,31 +161,28 @@ impl Catalogue {
     /// What `id` leads to.
     pub(crate) async fn find(&self, id: OfferId) -> Result<Arc<Entry>, ResolveError> {
         let inner = &*self.0;
-        if let Some(entry) = inner.offers.get(&id).await
-            && !entry.is_forgotten()
-        {
-            let age = entry.loaded.elapsed();
-            if age < inner.keeping.fresh {
-                inner.hits.memory.fetch_add(1, Ordering::Relaxed);
-                return Ok(entry);
-            }
-            let overdue = age >= inner.keeping.fresh * 2;
-            if entry.reloading.swap(true, Ordering::Relaxed) {
-                inner.hits.stale.fetch_add(1, Ordering::Relaxed);
-                return Ok(entry);
-            }
-            if overdue {
-                return Ok(self.reload(id, entry).await);
-            }
-            let (catalogue, held) = (self.clone(), entry.clone());
-            inner.tasks.spawn(async move { catalogue.reload(id, held).await });
-            inner.hits.stale.fetch_add(1, Ordering::Relaxed);
+        let Some(entry) = inner.offers.get(&id).await else {
+            return inner.offers.try_get_with(id, Box::pin(self.load(id))).await.map_err(ResolveError::Shared);
+        };
+        let (mark, age) = (entry.mark(), entry.loaded.elapsed());
+        if mark == FORGOTTEN {
+            inner.offers.invalidate(&id).await;
+            return inner.offers.try_get_with(id, Box::pin(self.load(id))).await.map_err(ResolveError::Shared);
+        }
+        if mark == 0 && age < inner.keeping.fresh {
+            inner.hits.memory.fetch_add(1, Ordering::Relaxed);
             return Ok(entry);
         }
-        if inner.offers.get(&id).await.is_some_and(|entry| entry.is_forgotten()) {
-            inner.offers.invalidate(&id).await;
+        let is_reloading = entry.reloading.swap(true, Ordering::Relaxed);
+        if !is_reloading && (mark == DOUBTED || age >= inner.keeping.fresh * 2) {
+            return Ok(self.reload(id, entry).await);
         }
-        inner.offers.try_get_with(id, Box::pin(self.load(id))).await.map_err(ResolveError::Shared)
+        if !is_reloading {
+            let (catalogue, held) = (self.clone(), entry.clone());
+            inner.tasks.spawn(async move { catalogue.reload(id, held).await });
+        }
+        inner.hits.stale.fetch_add(1, Ordering::Relaxed);
+        Ok(entry)
     }
 
     /// Loads an entry anew; when that fails, the one held goes on for another fresh time.
@@ -210,7 +230,7 @@ impl Catalogue {
                 }
             },
         };
-        Ok(Arc::new(Entry::new(found, loaded, Some(held.forgotten.clone()))))
+        Ok(Arc::new(Entry::new(found, loaded, Some(held.mark.clone()))))
     }
 
     async fn offer_terms(&self, id: OfferId) -> Result<Option<OfferTerms>, ResolveError> {
@@ -230,8 +250,8 @@ impl Catalogue {
     async fn merchant(&self, id: MerchantId) -> Result<Arc<HeldMerchant>, ResolveError> {
         let merchants = &self.0.merchants;
         if let Some(held) = merchants.get(&id).await {
-            let forgotten = held.forgotten.load(Ordering::Acquire);
-            if !forgotten && held.loaded.elapsed() < self.0.keeping.fresh {
+            let mark = held.mark.get();
+            if mark == 0 && held.loaded.elapsed() < self.0.keeping.fresh {
                 return Ok(held);
             }
             return match self.load_merchant(id).await {
@@ -239,7 +259,7 @@ impl Catalogue {
                     merchants.insert(id, loaded.clone()).await;
                     Ok(loaded)
                 }
-                Err(_counted) if !forgotten => Ok(held),
+                Err(_counted) if mark != FORGOTTEN => Ok(held),
                 Err(error) => Err(error),
             };
         }
@@ -249,16 +269,17 @@ impl Catalogue {
     async fn load_merchant(&self, id: MerchantId) -> Result<Arc<HeldMerchant>, ResolveError> {
         let loaded = Instant::now();
         let key = keys::redirect_merchant(id);
-        let terms = if let Some(cached) = self.cached::<MerchantTerms>(&key).await {
-            cached
-        } else {
-            let read = async {
-                let client = self.0.pool.get().await?;
-                store::catalogue::find_merchant(&client, id).await
-            };
-            let terms = self.ask(read).await?.map(MerchantTerms::from);
-            self.cache(key, terms.as_ref()).await;
-            terms
+        let terms = match self.cached::<MerchantTerms>(&key).await {
+            Some(cached) => cached,
+            None => {
+                let read = async {
+                    let client = self.0.pool.get().await?;
+                    store::catalogue::find_merchant(&client, id).await
+                };
+                let terms = self.ask(read).await?.map(MerchantTerms::from);
+                self.cache(key, terms.as_ref()).await;
+                terms
+            }
         };
         let checked = terms.ok_or(Unusable::NoMerchant).and_then(|terms| Merchant::check(id, &terms, self.0.schemes));
         let checked = checked.map(Arc::new).inspect_err(|error| {
@@ -266,7 +287,7 @@ impl Catalogue {
             let chain: Vec<_> = std::iter::once(error.to_string()).chain(chain.map(ToString::to_string)).collect();
             tracing::error!(merchant.id = %id, error.chain = chain.join(": "), "the merchant cannot be used; its shoppers get an error page");
         });
-        Ok(Arc::new(HeldMerchant { checked: checked.ok(), forgotten: Arc::new(AtomicBool::new(false)), loaded }))
+        Ok(Arc::new(HeldMerchant { checked: checked.ok(), mark: Arc::default(), loaded }))
     }
 
     async fn ask<T>(&self, read: impl Future<Output = Result<T, StoreError>>) -> Result<T, ResolveError> {
@@ -305,42 +326,59 @@ impl Catalogue {
     /// Forgets an offer in memory and in Redis.
     pub(crate) async fn forget_offer(&self, id: OfferId) {
         self.0.offers.invalidate(&id).await;
-        let _not_there =
-            tokio::time::timeout(REDIS_LIMIT, kv::cache::forget(&self.0.kv, &keys::redirect_url(id))).await;
+        self.drop_key(&keys::redirect_url(id)).await;
     }
 
     /// Forgets a merchant, and with it all of its offers, in memory and in Redis.
     pub(crate) async fn forget_merchant(&self, id: MerchantId) {
-        let _not_there =
-            tokio::time::timeout(REDIS_LIMIT, kv::cache::forget(&self.0.kv, &keys::redirect_merchant(id))).await;
+        self.drop_key(&keys::redirect_merchant(id)).await;
         if let Some(held) = self.0.merchants.get(&id).await {
-            held.forgotten.store(true, Ordering::Release);
+            held.mark.forget();
         }
         self.0.merchants.invalidate(&id).await;
+    }
+
+    /// Has an offer that may have changed unheard looked up again; what memory holds is served if that fails.
+    pub(crate) async fn doubt_offer(&self, id: OfferId) {
+        self.drop_key(&keys::redirect_url(id)).await;
+        if let Some(entry) = self.0.offers.get(&id).await {
+            entry.own.doubt();
+        }
+    }
+
+    /// The same for a merchant and all of its offers.
+    pub(crate) async fn doubt_merchant(&self, id: MerchantId) {
+        self.drop_key(&keys::redirect_merchant(id)).await;
+        if let Some(held) = self.0.merchants.get(&id).await {
+            held.mark.doubt();
+        }
     }
 
     /// Forgets everything in memory.
     pub(crate) fn forget_all(&self) {
         for (_, held) in &self.0.merchants {
-            held.forgotten.store(true, Ordering::Release);
+            held.mark.forget();
         }
         self.0.merchants.invalidate_all();
         self.0.offers.invalidate_all();
     }
 
+    async fn drop_key(&self, key: &str) {
+        let _not_there = tokio::time::timeout(REDIS_LIMIT, kv::cache::forget(&self.0.kv, key)).await;
+    }
+
     /// How often each tier knew the answer.
-    #[expect(dead_code, reason = "read by /stats, which is still to come")]
     pub(crate) fn hits(&self) -> &Hits {
         &self.0.hits
     }
 }
 
 impl Entry {
-    fn new(found: Found, loaded: Instant, forgotten: Option<Arc<AtomicBool>>) -> Self {
-        Self { found, loaded, reloading: AtomicBool::new(false), forgotten }
+    fn new(found: Found, loaded: Instant, merchant: Option<Arc<Mark>>) -> Self {
+        Self { found, loaded, reloading: AtomicBool::new(false), own: Mark::default(), merchant }
     }
 
-    fn is_forgotten(&self) -> bool {
-        self.forgotten.as_ref().is_some_and(|mark| mark.load(Ordering::Acquire))
+    fn mark(&self) -> u8 {
+        self.own.get().max(self.merchant.as_ref().map_or(0, |mark| mark.get()))
     }
 }

@@ -20,7 +20,6 @@ pub(crate) struct Settings {
     pub(crate) redis_patience: Duration,
     pub(crate) spool_folder: PathBuf,
     pub(crate) spool_max_bytes: u64,
-    #[expect(dead_code, reason = "read by /stats, which is still to come")]
     pub(crate) stats_token: Option<SecretString>,
 }
 

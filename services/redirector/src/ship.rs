@@ -54,7 +54,6 @@ impl Health {
     }
 
     /// How many jobs were on the list after the last push.
-    #[expect(dead_code, reason = "read by /stats, which is still to come")]
     pub(crate) fn waiting(&self) -> u64 {
         self.waiting.load(Ordering::Relaxed)
     }

@@ -35,7 +35,6 @@ impl Tally {
     }
 
     /// How many clicks of each class.
-    #[expect(dead_code, reason = "read by /stats, which is still to come")]
     pub(crate) fn classes(&self) -> impl Iterator<Item = (ClickClass, u64)> {
         ClickClass::ALL.into_iter().zip(&self.classes).map(|(class, counter)| (class, counter.load(Ordering::Relaxed)))
     }
@@ -51,7 +50,6 @@ impl Tally {
     }
 
     /// How many clicks beyond the limit were only counted.
-    #[expect(dead_code, reason = "read by /stats, which is still to come")]
     pub(crate) fn unrecorded_count(&self) -> u64 {
         self.unrecorded.load(Ordering::Relaxed)
     }

@@ -1,0 +1,89 @@
+//! What Prometheus reads: counters that the hot path keeps anyway, looked at when asked.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use telemetry::metrics::{KeyValue, meter};
+
+use crate::out::Shared;
+use crate::ship::Health;
+use crate::spool::Spool;
+
+/// Registers everything.
+pub(crate) fn register(shared: &Shared, spool: &Spool) {
+    let meter = meter();
+    let tally = shared.tally.clone();
+    let _kept_by_the_meter = meter
+        .u64_observable_counter("clicks_recorded_total")
+        .with_description("Clicks that are safe, by class")
+        .with_callback(move |observer| {
+            tally
+                .classes()
+                .for_each(|(class, clicks)| observer.observe(clicks, &[KeyValue::new("class", class.word())]));
+        })
+        .build();
+    let health = shared.route.health.clone();
+    let _kept_by_the_meter = meter
+        .u64_observable_counter("clicks_shipped_total")
+        .with_description(
+            "Clicks by where they are safe: acknowledged by Redis, spooled, or lost (the shopper was not sent on)",
+        )
+        .with_callback(move |observer| {
+            let counters: [(&str, &dyn Fn(&Health) -> &AtomicU64); 3] = [
+                ("acknowledged", &|health| &health.acknowledged),
+                ("spooled", &|health| &health.spooled),
+                ("lost", &|health| &health.lost),
+            ];
+            for (outcome, counter) in counters {
+                observer.observe(counter(&health).load(Ordering::Relaxed), &[KeyValue::new("outcome", outcome)]);
+            }
+        })
+        .build();
+    let health = shared.route.health.clone();
+    let _kept_by_the_meter = meter
+        .u64_observable_counter("clicks_round_trips_total")
+        .with_description("Round trips to Redis that carried clicks and counts")
+        .with_callback(move |observer| observer.observe(health.round_trips.load(Ordering::Relaxed), &[]))
+        .build();
+    let health = shared.route.health.clone();
+    let _kept_by_the_meter = meter
+        .u64_observable_gauge("clicks_waiting")
+        .with_description("Length of the list after the last push")
+        .with_callback(move |observer| observer.observe(health.waiting(), &[]))
+        .build();
+    let health = shared.route.health.clone();
+    let _kept_by_the_meter = meter
+        .u64_observable_gauge("clicks_redis_down")
+        .with_description("1 while clicks are spooled because Redis is away")
+        .with_callback(move |observer| observer.observe(u64::from(health.is_down()), &[]))
+        .build();
+    let level = spool.clone();
+    let _kept_by_the_meter = meter
+        .u64_observable_gauge("clicks_spool_bytes")
+        .with_description("Bytes of clicks in the local spool")
+        .with_callback(move |observer| observer.observe(level.level().bytes(), &[]))
+        .build();
+    let level = spool.clone();
+    let _kept_by_the_meter = meter
+        .u64_observable_gauge("clicks_spool_records")
+        .with_description("Clicks in the local spool")
+        .with_callback(move |observer| observer.observe(level.level().records(), &[]))
+        .build();
+    let catalogue = shared.catalogue.clone();
+    let _kept_by_the_meter = meter
+        .u64_observable_counter("offers_resolved_total")
+        .with_description("Look-ups of offers and merchants, by the tier that answered")
+        .with_callback(move |observer| {
+            let hits = catalogue.hits();
+            let tiers = [
+                ("memory", &hits.memory),
+                ("stale", &hits.stale),
+                ("redis", &hits.redis),
+                ("postgres", &hits.postgres),
+                ("failed", &hits.failed),
+            ];
+            for (tier, counter) in tiers {
+                observer.observe(counter.load(Ordering::Relaxed), &[KeyValue::new("tier", tier)]);
+            }
+        })
+        .build();
+}

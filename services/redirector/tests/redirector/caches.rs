@@ -1,0 +1,104 @@
+//! Changes are heard at once; stores may go away.
+
+use std::time::Duration;
+
+use kv::redis::AsyncCommands;
+use store::catalogue;
+use testkit::eventually_true;
+
+use crate::shop::{Shop, location};
+
+const SOON: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn a_change_of_offer_or_merchant_is_followed_at_once() {
+    let shop = Shop::open().await;
+    // With these times, only what is heard can be in time.
+    let service = shop.redirector(&[("REDIRECT_MEMORY_SECONDS", "3000"), ("REDIRECT_LIMIT", "100000")]);
+    eventually_true("listening", SOON, async || service.logs().contains("listening for changes")).await;
+    let click = async || shop.click(&service, shop.offer.id, "192.0.2.7").send().await.unwrap();
+    assert_eq!(click().await.status(), 302);
+    let client = shop.database.pool().get().await.unwrap();
+
+    let mut offer = shop.offer.clone();
+    offer.target_url = "https://shop.in/new".to_owned();
+    assert!(catalogue::update_offer(&client, &offer).await.unwrap());
+    eventually_true("the new target", SOON, async || location(&click().await).as_str().contains("shop.in%2Fnew")).await;
+
+    let mut merchant = shop.merchant.clone();
+    merchant.tracking_template = merchant.tracking_template.replace("HASH", "OTHER");
+    assert!(catalogue::update_merchant(&client, &merchant).await.unwrap());
+    eventually_true("the new template", SOON, async || location(&click().await).path() == "/g/OTHER/").await;
+    assert_eq!(shop.clicks().await.last().unwrap().offer_version, 2);
+
+    let later = shop.offer.id;
+    client.execute("UPDATE offers SET active = false WHERE id = $1", &[&later]).await.unwrap();
+    eventually_true("the end of the offer", SOON, async || click().await.status() == 410).await;
+
+    let mut coming = offer.clone();
+    coming.id = domain::ids::OfferId::generate();
+    assert_eq!(shop.click(&service, coming.id, "192.0.2.7").send().await.unwrap().status(), 404);
+    catalogue::insert_offer(&client, &coming).await.unwrap();
+    eventually_true("the new offer", SOON, async || {
+        shop.click(&service, coming.id, "192.0.2.7").send().await.unwrap().status() == 302
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn redis_keeps_what_was_looked_up_and_forgets_it_after_its_time() {
+    let shop = Shop::open().await;
+    let unknown = domain::ids::OfferId::generate();
+    let service = shop.redirector(&[]);
+    shop.click(&service, shop.offer.id, "192.0.2.7").send().await.unwrap();
+    shop.click(&service, unknown, "192.0.2.7").send().await.unwrap();
+    let mut redis = shop.connection().await;
+    let merchant = format!("redirect:merchant:{}", shop.merchant.id);
+    for (key, within) in [
+        (format!("redirect:url:{}", shop.offer.id), 200..=300),
+        (merchant, 200..=300),
+        (format!("redirect:url:{unknown}"), 1..=30),
+    ] {
+        let lives: i64 = redis.ttl(&key).await.unwrap();
+        assert!(within.contains(&lives), "{key} {lives}");
+    }
+    // A second redirector finds it there: with what Redis says, not with what Postgres says.
+    let text: String = redis.get(format!("redirect:url:{}", shop.offer.id)).await.unwrap();
+    let _: () = redis.set(format!("redirect:url:{}", shop.offer.id), text.replace("shoes", "boots")).await.unwrap();
+    let other = shop.redirector(&[]);
+    // Entries of offers that changed in the last minutes are forgotten at start, before which a click may come.
+    eventually_true("listening", SOON, async || other.logs().contains("listening for changes")).await;
+    let _: () = redis.set(format!("redirect:url:{}", shop.offer.id), text.replace("shoes", "boots")).await.unwrap();
+    let answer = shop.click(&other, shop.offer.id, "192.0.2.7").send().await.unwrap();
+    assert!(location(&answer).as_str().contains("boots"));
+}
+
+#[tokio::test]
+async fn without_postgres_known_offers_go_on_and_others_say_so() {
+    let shop = Shop::open().await;
+    let other = shop.add_offer(|_| {}).await;
+    let service = shop.redirector(&[("REDIRECT_MEMORY_SECONDS", "1"), ("REDIRECT_LIMIT", "100000")]);
+    assert_eq!(shop.click(&service, shop.offer.id, "192.0.2.7").send().await.unwrap().status(), 302);
+    let url = shop.database.url();
+    let (server, name) = url.rsplit_once('/').unwrap();
+    let beside = format!("{server}/postgres");
+    let source = config::Map::from([("DATABASE_URL", beside.as_str())]);
+    let mut reader = config::Reader::new(&source);
+    let client = store::Pool::connect(&store::Settings::read(&mut reader)).unwrap().get().await.unwrap();
+    client.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await.unwrap();
+    client
+        .execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", &[&name])
+        .await
+        .unwrap();
+    let _: () = kv::redis::cmd("FLUSHALL").query_async(&mut shop.connection().await).await.unwrap();
+    let until = tokio::time::Instant::now() + Duration::from_secs(4);
+    while tokio::time::Instant::now() < until {
+        assert_eq!(shop.click(&service, shop.offer.id, "192.0.2.7").send().await.unwrap().status(), 302);
+    }
+    assert_eq!(shop.click(&service, other, "192.0.2.7").send().await.unwrap().status(), 503);
+    client.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.unwrap();
+    eventually_true("Postgres again", SOON, async || {
+        shop.click(&service, other, "192.0.2.7").send().await.unwrap().status() == 302
+    })
+    .await;
+}

@@ -1,0 +1,9 @@
+//! The real binary, with a Redis and a database of its own, from outside.
+
+mod answers;
+mod caches;
+mod classes;
+mod limits;
+mod outages;
+mod shop;
+mod stats;

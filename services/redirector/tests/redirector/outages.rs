@@ -1,0 +1,192 @@
+//! Redis goes, the process is killed, the spool is full: no click whose redirect was sent is missing.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use domain::ids::ClickId;
+use testkit::{Service, eventually_true};
+
+use crate::shop::{PHONE, Shop, click_in};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// Shoppers who click all the time.
+struct Crowd {
+    sent: Arc<Mutex<HashSet<ClickId>>>,
+    failed: Arc<Mutex<Vec<String>>>,
+    enough: Arc<AtomicBool>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Crowd {
+    /// About `per_second` clicks by 20 shoppers, each from an address of its own.
+    fn start(shop: &Shop, service: &Service, per_second: u32) -> Self {
+        let (sent, failed) = (Arc::<Mutex<HashSet<ClickId>>>::default(), Arc::<Mutex<Vec<String>>>::default());
+        let enough = Arc::new(AtomicBool::new(false));
+        let url = format!("{}/out/{}", service.http(), shop.offer.id);
+        let shopper = |number: u32| {
+            let (http, url, sent, failed, enough) =
+                (testkit::http(), url.clone(), sent.clone(), failed.clone(), enough.clone());
+            async move {
+                let mut pace = tokio::time::interval(Duration::from_secs(20) / per_second);
+                let mut round = 0_u32;
+                while !enough.load(Ordering::Relaxed) {
+                    pace.tick().await;
+                    round += 1;
+                    let client = format!("10.{number}.{}.{}", round / 250 % 250, round % 250);
+                    match http.get(&url).header("x-forwarded-for", client).header("user-agent", PHONE).send().await {
+                        Ok(answer) if answer.status() == 302 => {
+                            let fresh = sent.lock().unwrap().insert(click_in(&answer));
+                            assert!(fresh, "two shoppers have one click id");
+                        }
+                        Ok(answer) => failed.lock().unwrap().push(answer.status().to_string()),
+                        Err(error) => failed.lock().unwrap().push(error.to_string()),
+                    }
+                }
+            }
+        };
+        #[expect(clippy::disallowed_methods, reason = "tests have no tracker")]
+        let tasks = (0..20).map(|number| tokio::spawn(shopper(number))).collect();
+        Self { sent, failed, enough, tasks }
+    }
+
+    fn count(&self) -> usize {
+        self.sent.lock().unwrap().len()
+    }
+
+    /// Waits for `more` further redirects.
+    async fn go_on(&self, more: usize) {
+        let goal = self.count() + more;
+        eventually_true("more redirects", SOON, async || self.count() >= goal).await;
+    }
+
+    /// Everybody stops; gives the clicks that were answered with a redirect, and what else was answered.
+    async fn stop(self) -> (HashSet<ClickId>, Vec<String>) {
+        self.enough.store(true, Ordering::Relaxed);
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+        (self.sent.lock().unwrap().clone(), self.failed.lock().unwrap().clone())
+    }
+}
+
+async fn all_arrive(shop: &Shop, sent: &HashSet<ClickId>) {
+    eventually_true("every click in Redis", SOON, async || shop.click_ids().await.is_superset(sent)).await;
+}
+
+#[tokio::test]
+async fn serial_redis_stops_under_load_and_no_click_is_lost() {
+    let mut shop = Shop::open().await;
+    let service = shop.redirector(&[]);
+    let crowd = Crowd::start(&shop, &service, 1_000);
+    crowd.go_on(300).await;
+    shop.redis.stop();
+    crowd.go_on(2_000).await;
+    shop.redis.start_again();
+    crowd.go_on(300).await;
+    let (sent, failed) = crowd.stop().await;
+    assert!(failed.is_empty(), "{failed:?}");
+    all_arrive(&shop, &sent).await;
+    assert!(service.logs().contains("they are spooled") && service.logs().contains("spooled clicks are in Redis"));
+    eventually_true("an empty spool", SOON, async || segments(&shop).is_empty()).await;
+    // Only what was on its way when Redis went may be there twice; Postgres keeps each id once.
+    let (elements, clicks) = (shop.clicks().await.len(), shop.click_ids().await.len());
+    assert_eq!(clicks, sent.len());
+    assert!(elements - clicks <= 40, "{elements} elements for {clicks} clicks");
+}
+
+#[tokio::test]
+async fn serial_a_redis_that_hangs_holds_nobody_up_for_long() {
+    let shop = Shop::open().await;
+    let service = shop.redirector(&[]);
+    shop.click(&service, shop.offer.id, "192.0.2.7").send().await.unwrap();
+    let hang = |signal: &str| {
+        let id = shop.redis.id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args([signal, &id]).status().unwrap().success());
+    };
+    hang("-STOP");
+    let begin = std::time::Instant::now();
+    let answer = shop.click(&service, shop.offer.id, "192.0.2.8").send().await.unwrap();
+    let took = begin.elapsed();
+    hang("-CONT");
+    assert_eq!(answer.status(), 302);
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    all_arrive(&shop, &HashSet::from([click_in(&answer)])).await;
+}
+
+#[tokio::test]
+async fn serial_killed_in_the_middle_of_a_load_it_has_every_click_it_redirected() {
+    let shop = Shop::open().await;
+    let mut service = shop.redirector(&[]);
+    let crowd = Crowd::start(&shop, &service, 1_500);
+    crowd.go_on(1_000).await;
+    service.process().kill();
+    let (sent, failed) = crowd.stop().await;
+    assert!(sent.len() > 1_000 && !failed.is_empty());
+    let there = shop.click_ids().await;
+    assert_eq!(sent.difference(&there).count(), 0);
+}
+
+#[tokio::test]
+async fn serial_killed_with_a_spool_the_next_one_replays_it() {
+    let mut shop = Shop::open().await;
+    let mut service = shop.redirector(&[]);
+    // Known before Redis goes; from then on only the disk has the clicks.
+    shop.click(&service, shop.offer.id, "192.0.2.7").send().await.unwrap();
+    shop.redis.stop();
+    let crowd = Crowd::start(&shop, &service, 1_500);
+    crowd.go_on(1_500).await;
+    service.process().kill();
+    let (sent, _) = crowd.stop().await;
+    assert!(!segments(&shop).is_empty());
+    // Started while Redis is still away, and another replica beside it: it works, and waits with the replay.
+    let next = shop.redirector(&[]);
+    let beside = shop.redirector(&[]);
+    for service in [&next, &beside] {
+        assert_eq!(shop.click(service, shop.offer.id, "192.0.2.7").send().await.unwrap().status(), 302);
+    }
+    shop.redis.start_again();
+    all_arrive(&shop, &sent).await;
+    eventually_true("an empty spool", SOON, async || segments(&shop).is_empty()).await;
+    let (elements, clicks) = (shop.clicks().await.len(), shop.click_ids().await.len());
+    assert_eq!(elements, clicks, "replayed once");
+}
+
+#[tokio::test]
+async fn serial_a_full_spool_sends_nobody_off_without_a_record() {
+    let mut shop = Shop::open().await;
+    let service = shop.redirector(&[("REDIRECT_SPOOL_MAX_BYTES", "4000"), ("REDIRECT_LIMIT", "100000")]);
+    shop.click(&service, shop.offer.id, "192.0.2.7").send().await.unwrap();
+    shop.redis.stop();
+    let mut sent = HashSet::new();
+    let mut refused = 0;
+    for _ in 0..20 {
+        let answer = shop.click(&service, shop.offer.id, "192.0.2.7").send().await.unwrap();
+        match answer.status().as_u16() {
+            302 => assert!(sent.insert(click_in(&answer))),
+            503 => {
+                refused += 1;
+                assert_eq!(answer.headers()["retry-after"], "5");
+                assert!(answer.text().await.unwrap().contains("click-not-recorded"));
+            }
+            other => panic!("{other}"),
+        }
+    }
+    assert!(!sent.is_empty() && refused > 0, "{} sent, {refused} refused", sent.len());
+    shop.redis.start_again();
+    all_arrive(&shop, &sent).await;
+    eventually_true("room in the spool", SOON, async || {
+        shop.click(&service, shop.offer.id, "192.0.2.7").send().await.unwrap().status() == 302
+    })
+    .await;
+}
+
+/// The files with clicks in the spool.
+fn segments(shop: &Shop) -> Vec<std::path::PathBuf> {
+    let slots = std::fs::read_dir(shop.spool.path()).unwrap().filter_map(Result::ok);
+    let files = slots.flat_map(|slot| std::fs::read_dir(slot.path()).unwrap().filter_map(Result::ok));
+    files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|kind| kind != "pushed")).collect()
+}
