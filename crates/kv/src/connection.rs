@@ -74,6 +74,14 @@ impl Way {
         }
     }
 
+    /// A bare connection to the one server that takes writes. A cluster has several, and none.
+    pub(crate) async fn bare(&self, response_limit: Duration) -> RedisResult<MultiplexedConnection> {
+        match self.connect(response_limit).await? {
+            Live::One(connection) => Ok(connection),
+            Live::Many(_) => Err((ErrorKind::InvalidClientConfig, "a cluster has no single connection").into()),
+        }
+    }
+
     async fn connect(&self, response_limit: Duration) -> RedisResult<Live> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_LIMIT))

@@ -65,6 +65,12 @@ impl Kv {
         Connection::new(self.way.clone(), block)
     }
 
+    /// A bare connection, made now, for callers that mend it themselves. Not in a cluster; [`Kv::dedicated`] is the way that
+    /// works everywhere.
+    pub async fn blocking(&self, block: Duration) -> Result<redis::aio::MultiplexedConnection, KvError> {
+        self.way.bare(block + settings::RESPONSE_LIMIT).await.map_err(tried("connecting"))
+    }
+
     /// How the servers are arranged.
     #[must_use]
     pub fn mode(&self) -> Mode {
