@@ -31,8 +31,8 @@ pub fn heartbeat(worker: WorkerId) -> String {
     format!("worker:heartbeat:{worker}")
 }
 
-/// The pattern that finds all signs of life, for `SCAN`.
-pub const HEARTBEATS: &str = "worker:heartbeat:*";
+/// The ids of workers, by when they last gave a sign of life.
+pub const WORKERS: &str = "workers";
 
 /// A resolved offer.
 #[must_use]
@@ -68,4 +68,16 @@ pub fn webhook_once(source: &str, event_id: &str) -> String {
 #[must_use]
 pub fn network_token(network: &str) -> String {
     format!("network:token:{network}")
+}
+
+/// A circuit breaker, shared by replicas.
+#[must_use]
+pub fn circuit(name: &str) -> String {
+    format!("circuit:{name}")
+}
+
+/// A token bucket, shared by replicas.
+#[must_use]
+pub fn bucket(name: &str) -> String {
+    format!("ratelimit:bucket:{name}")
 }

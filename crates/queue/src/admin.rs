@@ -1,4 +1,8 @@
-//! What an operator sees and steers: depths, workers, dead letters, pause and resume.
+//! What an operator sees and steers: depths, workers, charts, dead letters, pause and resume.
+
+mod dead;
+mod minutes;
+mod replay;
 
 use domain::clock::{Clock, SystemClock};
 use domain::job::Queue;
@@ -6,9 +10,13 @@ use kv::{Kv, KvError, keys, redis, tried};
 use redis::AsyncCommands;
 use serde::{Deserialize, Serialize};
 
-use crate::envelope::{Envelope, Failure};
+pub use self::dead::{Cursor, DeadFilter, DeadLetter, Page, count, dead_letter, dead_letters, delete, export, search};
+pub use self::minutes::{Minute, minutes};
+pub use self::replay::{ReplayRun, ReplayState, abort_replay, replay, replay_runs, start_replay};
+pub use crate::census::{Census, census};
+use crate::envelope::Envelope;
+use crate::layout::Layout;
 pub use crate::lease::Heartbeat;
-use crate::scripts::REPLAY;
 
 /// How a queue stands.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,84 +37,72 @@ pub struct QueueStats {
     pub dead: u64,
     /// Whether it is paused.
     pub paused: bool,
+    /// Why, if it is.
+    pub pause_reason: Option<String>,
+    /// Since when most of the fleet fails, if it does, in milliseconds since the epoch.
+    pub outage_since: Option<i64>,
     /// Since when the job at the head waits, in seconds, if its producer wrote a time.
     pub oldest_age_s: Option<i64>,
-    /// Counters since the beginning: done, retried, deferred, dead, expired, `handed_on`, refused, replayed.
+    /// Jobs that are not where they should be: see [`Census::unaccounted`].
+    pub unaccounted: i64,
+    /// Counters since the beginning: see [`Census::counts`].
     pub counts: std::collections::BTreeMap<String, u64>,
 }
 
-/// What the pipeline of [`stats`] answers, in its order.
-type Answer = (u64, u64, u64, u64, u64, bool, std::collections::BTreeMap<String, u64>, Option<Vec<u8>>, Vec<String>);
-
 /// How `queue` stands.
 pub async fn stats(kv: &Kv, queue: Queue) -> Result<QueueStats, KvError> {
-    let part = |part: &str| keys::of_queue(queue, part);
-    let mut redis = kv.commands();
-    let (waiting, urgent, delayed, suspects, dead, paused, counts, head, leases): Answer = redis::pipe()
-        .llen(keys::ready(queue))
-        .llen(keys::urgent(queue))
-        .zcard(part("delayed"))
-        .llen(part("suspects"))
-        .hlen(part("dead"))
-        .exists(part("paused"))
-        .hgetall(part("counts"))
-        .lindex(keys::ready(queue), 0)
-        .zrange(part("leases"), 0, -1)
-        .query_async(&mut redis)
+    let layout = Layout::new(queue, kv.mode());
+    let census = census(kv, queue).await?;
+    let (pause_reason, outage_since, head): (Option<String>, Option<i64>, Option<Vec<u8>>) = redis::pipe()
+        .get(&layout.paused)
+        .hget(&layout.outcomes, "since")
+        .lindex(&layout.ready, 0)
+        .query_async(&mut kv.commands())
         .await
         .map_err(tried("reading a queue's state"))?;
-    let mut in_flight = 0;
-    if !leases.is_empty() {
-        let mut pipe = redis::pipe();
-        for lease in &leases {
-            pipe.hlen(part(&format!("inflight:{lease}")));
-        }
-        let each: Vec<u64> = pipe.query_async(&mut redis).await.map_err(tried("counting jobs in hand"))?;
-        in_flight = each.iter().sum();
-    }
     let oldest_age_s = head
         .as_deref()
         .and_then(|body| Envelope::parse(body).ok()?.enqueued_at)
         .map(|time| (SystemClock.now() - time).num_seconds());
-    Ok(QueueStats { queue, waiting, urgent, in_flight, delayed, suspects, dead, paused, oldest_age_s, counts })
+    Ok(QueueStats {
+        queue,
+        waiting: census.waiting,
+        urgent: census.urgent,
+        in_flight: census.in_flight,
+        delayed: census.delayed,
+        suspects: census.suspects,
+        dead: census.dead,
+        paused: pause_reason.is_some(),
+        pause_reason,
+        outage_since,
+        oldest_age_s,
+        unaccounted: census.unaccounted(),
+        counts: census.counts,
+    })
 }
 
 /// The sign of life of every worker that lives.
 pub async fn workers(kv: &Kv) -> Result<Vec<Heartbeat>, KvError> {
     let mut redis = kv.commands();
-    let mut found = Vec::new();
-    let mut cursor = 0_u64;
-    loop {
-        let (next, names): (u64, Vec<String>) = redis::cmd("SCAN")
-            .arg(cursor)
-            .arg("MATCH")
-            .arg(keys::HEARTBEATS)
-            .arg("COUNT")
-            .arg(500)
-            .query_async(&mut redis)
-            .await
-            .map_err(tried("looking for workers"))?;
-        if !names.is_empty() {
-            let texts: Vec<Option<String>> = redis.mget(&names).await.map_err(tried("reading signs of life"))?;
-            found.extend(texts.into_iter().flatten().filter_map(|text| serde_json::from_str::<Heartbeat>(&text).ok()));
-        }
-        cursor = next;
-        if cursor == 0 {
-            found.sort_by(|a, b| (&a.service, a.id).cmp(&(&b.service, b.id)));
-            found.dedup_by_key(|heartbeat| heartbeat.id);
-            return Ok(found);
-        }
+    let ids: Vec<String> = redis.zrange(keys::WORKERS, 0, -1).await.map_err(tried("listing workers"))?;
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        let Ok(id) = id.parse() else { continue };
+        let text: Option<String> = redis.get(keys::heartbeat(id)).await.map_err(tried("reading a sign of life"))?;
+        found.extend(text.and_then(|text| serde_json::from_str::<Heartbeat>(&text).ok()));
     }
+    found.sort_by(|a, b| (&a.service, a.id).cmp(&(&b.service, b.id)));
+    Ok(found)
 }
 
-/// Stops claiming from `queue`, for the reason shown to people.
+/// Stops claiming from `queue`, for the reason shown to people. Jobs in hand run on.
 pub async fn pause(kv: &Kv, queue: Queue, reason: &str) -> Result<(), KvError> {
-    kv.commands().set(keys::of_queue(queue, "paused"), reason).await.map_err(tried("pausing a queue"))
+    kv.commands().set(Layout::new(queue, kv.mode()).paused, reason).await.map_err(tried("pausing a queue"))
 }
 
 /// Claims again.
 pub async fn resume(kv: &Kv, queue: Queue) -> Result<(), KvError> {
-    kv.commands().del(keys::of_queue(queue, "paused")).await.map_err(tried("resuming a queue"))
+    kv.commands().del(Layout::new(queue, kv.mode()).paused).await.map_err(tried("resuming a queue"))
 }
 
 /// The first `limit` elements that wait, as they are.
@@ -115,123 +111,23 @@ pub async fn peek(kv: &Kv, queue: Queue, limit: u16) -> Result<Vec<Vec<u8>>, KvE
     kv.commands().lrange(keys::ready(queue), 0, last).await.map_err(tried("peeking into a queue"))
 }
 
-/// A dead letter.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct DeadLetter {
-    /// Its id in the store of dead letters: the job's.
-    #[serde(default)]
-    pub id: String,
-    /// The exact bytes, as text or (where they are no text) as numbers. They may hold personal data and secrets.
-    pub body: serde_json::Value,
-    /// Why it died: unreadable, unknown-kind, unknown-version, failed, attempts-used-up, crashed.
-    pub reason: String,
-    /// The chain of causes.
-    pub error: String,
-    /// The job's kind, if it could be read.
-    #[serde(default)]
-    pub kind: String,
-    /// How often it was tried.
-    #[serde(default)]
-    pub attempt: u32,
-    /// When it died, in milliseconds since the epoch.
-    pub died_at: i64,
-    /// What went wrong before.
-    #[serde(default)]
-    pub failures: Vec<Failure>,
-    /// The trace that caused it.
-    #[serde(default)]
-    pub traceparent: Option<String>,
-}
-
-impl DeadLetter {
-    fn parse(id: String, record: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(record);
-        let mut letter = serde_json::from_str(&text).unwrap_or_else(|error| Self {
-            id: String::new(),
-            body: text.clone().into(),
-            reason: "unreadable".to_owned(),
-            error: format!("the record itself cannot be read: {error}"),
-            kind: String::new(),
-            attempt: 0,
-            died_at: 0,
-            failures: Vec::new(),
-            traceparent: None,
-        });
-        letter.id = id;
-        letter
-    }
-
-    /// The exact bytes.
-    #[must_use]
-    pub fn bytes(&self) -> Vec<u8> {
-        match &self.body {
-            serde_json::Value::String(text) => text.clone().into_bytes(),
-            other => serde_json::from_value(other.clone()).unwrap_or_default(),
-        }
-    }
-}
-
-/// Dead letters, the newest first.
-pub async fn dead_letters(kv: &Kv, queue: Queue, skip: u32, limit: u16) -> Result<Vec<DeadLetter>, KvError> {
-    let mut redis = kv.commands();
+/// Jobs that wait for their time, the next first: when they are due (milliseconds since the epoch), and as they are.
+pub async fn delayed(kv: &Kv, queue: Queue, skip: u32, limit: u16) -> Result<Vec<(i64, Vec<u8>)>, KvError> {
+    let layout = Layout::new(queue, kv.mode());
     let first = isize::try_from(skip).unwrap_or(isize::MAX);
     let last = first.saturating_add(isize::try_from(limit).unwrap_or(isize::MAX)) - 1;
-    let ids: Vec<String> = redis
-        .zrevrange(keys::of_queue(queue, "dead_times"), first, last)
+    let members: Vec<(Vec<u8>, i64)> = kv
+        .commands()
+        .zrange_withscores(&layout.delayed, first, last)
         .await
-        .map_err(tried("listing dead letters"))?;
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let records: Vec<Option<Vec<u8>>> = redis::cmd("HMGET")
-        .arg(keys::of_queue(queue, "dead"))
-        .arg(&ids)
-        .query_async(&mut redis)
-        .await
-        .map_err(tried("reading dead letters"))?;
-    Ok(ids.into_iter().zip(records).filter_map(|(id, record)| Some(DeadLetter::parse(id, &record?))).collect())
+        .map_err(tried("listing jobs that wait for their time"))?;
+    // Before the body stands the mark of its list.
+    Ok(members.into_iter().map(|(member, due)| (due, member.get(1..).unwrap_or_default().to_vec())).collect())
 }
 
-/// One dead letter.
-pub async fn dead_letter(kv: &Kv, queue: Queue, id: &str) -> Result<Option<DeadLetter>, KvError> {
-    let record: Option<Vec<u8>> =
-        kv.commands().hget(keys::of_queue(queue, "dead"), id).await.map_err(tried("reading a dead letter"))?;
-    Ok(record.map(|record| DeadLetter::parse(id.to_owned(), &record)))
-}
-
-/// Puts a dead job back on its list with its attempts forgotten; `false` when there is none.
-pub async fn replay(kv: &Kv, queue: Queue, id: &str) -> Result<bool, KvError> {
-    let Some(letter) = dead_letter(kv, queue, id).await? else { return Ok(false) };
-    let bytes = letter.bytes();
-    let body = match Envelope::parse(&bytes) {
-        Ok(mut envelope) => {
-            envelope.attempt = 0;
-            envelope.not_after = None;
-            envelope.to_bytes().unwrap_or_else(|_as_it_was| bytes.clone())
-        }
-        Err(_as_it_was) => bytes.clone(),
-    };
-    let replayed: i64 = REPLAY
-        .key(keys::of_queue(queue, "dead"))
-        .key(keys::of_queue(queue, "dead_times"))
-        .key(keys::ready(queue))
-        .key(keys::of_queue(queue, "counts"))
-        .arg(id)
-        .arg(body)
-        .invoke_async(&mut kv.commands())
-        .await
-        .map_err(tried("replaying a dead letter"))?;
-    Ok(replayed == 1)
-}
-
-/// Deletes a dead letter; `false` when there is none.
-pub async fn delete(kv: &Kv, queue: Queue, id: &str) -> Result<bool, KvError> {
-    let (deleted, _): (i64, i64) = redis::pipe()
-        .atomic()
-        .hdel(keys::of_queue(queue, "dead"), id)
-        .zrem(keys::of_queue(queue, "dead_times"), id)
-        .query_async(&mut kv.commands())
-        .await
-        .map_err(tried("deleting a dead letter"))?;
-    Ok(deleted == 1)
+/// Notes on the last jobs that came too late to run, the newest first.
+pub async fn expired(kv: &Kv, queue: Queue, limit: u16) -> Result<Vec<String>, KvError> {
+    let last = isize::try_from(limit).unwrap_or(isize::MAX) - 1;
+    let layout = Layout::new(queue, kv.mode());
+    kv.commands().lrange(&layout.expired, 0, last).await.map_err(tried("listing expired jobs"))
 }

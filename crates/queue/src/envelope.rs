@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 use domain::ids::JobId;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-/// A job on a list. Unknown fields are ignored.
+/// A job on a list. Unknown fields are ignored; `null` counts as absent.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Envelope<'a> {
     /// The job's id; made on arrival when a producer wrote none.
@@ -23,7 +23,7 @@ pub struct Envelope<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub v: Option<u32>,
     /// How often it was tried before.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "is_zero")]
     pub attempt: u32,
     /// How often it may be tried; the kind's own policy when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,9 +46,12 @@ pub struct Envelope<'a> {
     /// The W3C trace that caused it.
     #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<Cow<'a, str>>,
-    /// What went wrong so far.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// What went wrong so far; the last twenty tries.
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<Failure>,
+    /// When and by whom it was taken back from the dead letters.
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    pub replays: Vec<Replay>,
 }
 
 /// One failed try.
@@ -56,13 +59,29 @@ pub struct Envelope<'a> {
 pub struct Failure {
     /// When.
     pub at: DateTime<Utc>,
-    /// The chain of causes.
+    /// The chain of causes, cut to 1,000 characters.
     pub error: String,
 }
+
+/// One way back from the dead letters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replay {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Who: an operator's name or id, as the console knows it.
+    pub by: String,
+}
+
+/// How many failures a job remembers.
+pub(crate) const FAILURES_KEPT: usize = 20;
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// Why bytes are no job.
@@ -91,6 +110,7 @@ impl<'a> Envelope<'a> {
             correlation_id: None,
             traceparent: None,
             failures: Vec::new(),
+            replays: Vec::new(),
         }
     }
 
@@ -103,6 +123,51 @@ impl<'a> Envelope<'a> {
     pub fn to_bytes(&self) -> Result<Vec<u8>, EnvelopeError> {
         Ok(serde_json::to_vec(self)?)
     }
+
+    /// The same job with nothing in it owned twice, to be changed and written again.
+    pub(crate) fn again(&self) -> Envelope<'_> {
+        fn text<'t>(text: Option<&'t Cow<'_, str>>) -> Option<Cow<'t, str>> {
+            text.map(|text| Cow::Borrowed(text.as_ref()))
+        }
+        Envelope {
+            id: self.id,
+            kind: Cow::Borrowed(self.kind.as_ref()),
+            payload: self.payload,
+            v: self.v,
+            attempt: self.attempt,
+            max_attempts: self.max_attempts,
+            enqueued_at: self.enqueued_at,
+            not_before: self.not_before,
+            not_after: self.not_after,
+            dedupe_key: text(self.dedupe_key.as_ref()),
+            correlation_id: text(self.correlation_id.as_ref()),
+            traceparent: text(self.traceparent.as_ref()),
+            failures: self.failures.clone(),
+            replays: self.replays.clone(),
+        }
+    }
+}
+
+/// A job on its way out: the payload is written straight into the envelope, in one pass.
+#[derive(Serialize)]
+pub(crate) struct Draft<'a, P> {
+    pub(crate) id: JobId,
+    pub(crate) kind: &'a str,
+    pub(crate) payload: &'a P,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) v: Option<u32>,
+    /// RFC 3339, written once for many jobs.
+    pub(crate) enqueued_at: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) not_before: Option<DateTime<Utc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) not_after: Option<DateTime<Utc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dedupe_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) correlation_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) traceparent: Option<&'a str>,
 }
 
 #[cfg(test)]
@@ -116,10 +181,43 @@ mod tests {
     }
 
     #[test]
-    fn a_rewritten_job_keeps_everything() {
-        let text = r#"{"id":"01981b1e-7a4c-7cc2-8f3e-0d9a5c1b2e4f","kind":"a.b","payload":[1,2.50],"attempt":1,"correlation_id":"c\"x"}"#;
+    fn null_counts_as_absent() {
+        let text = r#"{"kind":"a.b","payload":1,"v":null,"attempt":null,"failures":null,"enqueued_at":null}"#;
         let job = Envelope::parse(text.as_bytes()).unwrap();
-        assert_eq!(String::from_utf8(job.to_bytes().unwrap()).unwrap(), text);
+        assert_eq!((job.v, job.attempt, job.enqueued_at), (None, 0, None));
+    }
+
+    #[test]
+    fn a_rewritten_job_keeps_everything() {
+        let text = concat!(
+            r#"{"id":"01981b1e-7a4c-7cc2-8f3e-0d9a5c1b2e4f","kind":"a.b","payload":[1,2.50],"attempt":1,"#,
+            r#""correlation_id":"c\"x","replays":[{"at":"2026-01-02T03:04:05Z","by":"asha"}]}"#
+        );
+        let job = Envelope::parse(text.as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(job.again().to_bytes().unwrap()).unwrap(), text);
+    }
+
+    #[test]
+    fn a_draft_reads_as_the_job_it_is() {
+        let draft = Draft {
+            id: JobId::generate(),
+            kind: "a.b",
+            payload: &[1, 2],
+            v: Some(2),
+            enqueued_at: "2026-01-02T03:04:05.678Z",
+            not_before: None,
+            not_after: None,
+            dedupe_key: Some("k"),
+            correlation_id: None,
+            traceparent: None,
+        };
+        let bytes = serde_json::to_vec(&draft).unwrap();
+        let job = Envelope::parse(&bytes).unwrap();
+        assert_eq!(
+            (job.id, job.payload.get(), job.v, job.dedupe_key.as_deref()),
+            (draft.id, "[1,2]", Some(2), Some("k"))
+        );
+        assert_eq!(job.enqueued_at.unwrap().timestamp_subsec_millis(), 678);
     }
 
     #[test]

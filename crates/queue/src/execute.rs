@@ -1,153 +1,95 @@
-//! Running one job, and turning what came of it into a verdict.
+//! Running claimed jobs to their ends: decode, guard against panics and time, conclude.
 
-use std::collections::HashMap;
-use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use domain::clock::{Clock, SystemClock};
-use domain::job::{Job, RetryPolicy};
 use futures_util::FutureExt;
-use rand::Rng;
-use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::envelope::{Envelope, Failure};
-use crate::handler::{BatchHandler, BatchPolicy, Handler, JobContext, JobError, Outcome};
+use crate::envelope::Envelope;
+use crate::handler::{JobContext, JobError, Outcome};
+use crate::kinds::{Kind, Kinds, Run};
+use crate::layout::{Claim, Lane};
+use crate::verdict::{Climate, End, bury, conclude, expire, give_back, postpone};
 
-/// A claimed element: its claim number and its exact bytes.
+/// A claimed element with its exact bytes.
 #[derive(Debug)]
 pub(crate) struct Claimed {
-    pub(crate) seq: u64,
+    pub(crate) claim: Claim,
     pub(crate) body: Vec<u8>,
 }
 
-/// What becomes of a claimed job.
-#[derive(Debug)]
-pub(crate) enum Verdict {
-    Done,
-    /// Back on the list when due; the body is the new envelope. `counted` says whether it was an attempt.
-    Later {
-        body: Vec<u8>,
-        due_ms: i64,
-        counted: bool,
-    },
-    Dead {
-        id: String,
-        record: Vec<u8>,
-    },
-    Expired {
-        note: Vec<u8>,
-    },
-}
-
-/// A finished job on its way to be settled.
+/// A job on its way to be settled.
 #[derive(Debug)]
 pub(crate) struct Finished {
-    pub(crate) seq: u64,
+    pub(crate) claim: Claim,
     pub(crate) kind: &'static str,
     pub(crate) outcome: &'static str,
-    pub(crate) verdict: Verdict,
+    pub(crate) end: End,
+    /// Microseconds from push to start, where the producer said when it pushed and it is the first try.
+    pub(crate) wait_us: Option<u64>,
+    pub(crate) run_us: u64,
 }
 
-type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
-type Decoded = Result<Running, serde_json::Error>;
-type Start = dyn Fn(&str, JobContext) -> Decoded + Send + Sync;
-type RunningBatch<'a> = Pin<Box<dyn Future<Output = Vec<Result<Outcome, serde_json::Error>>> + Send + 'a>>;
-
-/// What the worker knows of a kind.
-pub(crate) struct Kind {
-    pub(crate) name: &'static str,
-    version: u32,
-    retry: RetryPolicy,
-    timeout: Duration,
-    pub(crate) run: Run,
+/// What the jobs of one queue share while they run.
+pub(crate) struct Shop {
+    pub(crate) kinds: Kinds,
+    pub(crate) crash_limit: u8,
+    /// Jobs that have not started do not start any more.
+    pub(crate) draining: AtomicBool,
+    /// See [`Climate::outage`].
+    pub(crate) outage: AtomicBool,
+    /// Jobs that still run are abandoned.
+    pub(crate) abandon: CancellationToken,
 }
 
-/// One at a time, or in batches.
-pub(crate) enum Run {
-    One(Box<Start>),
-    Many(BatchPolicy, Arc<dyn ErasedBatch>),
-}
-
-/// A batch handler with its payload type forgotten.
-pub(crate) trait ErasedBatch: Send + Sync {
-    /// Runs what decodes; `Err` stands at the places of what does not.
-    fn run<'a>(&'a self, jobs: Vec<(&'a str, JobContext)>) -> RunningBatch<'a>;
-}
-
-struct Batch<J, H>(H, std::marker::PhantomData<fn() -> J>);
-
-impl<J: Job, H: BatchHandler<J>> ErasedBatch for Batch<J, H> {
-    fn run<'a>(&'a self, jobs: Vec<(&'a str, JobContext)>) -> RunningBatch<'a> {
-        let mut decoded = Vec::with_capacity(jobs.len());
-        let places: Vec<Result<(), serde_json::Error>> = jobs
-            .into_iter()
-            .map(|(payload, context)| serde_json::from_str::<J>(payload).map(|job| decoded.push((job, context))))
-            .collect();
-        async move {
-            let count = decoded.len();
-            let mut outcomes = if count == 0 { Vec::new() } else { self.0.handle(decoded).await };
-            // A handler that answers for fewer jobs than it got has not said what became of the rest.
-            outcomes.resize_with(count, || Err(JobError::Retry(anyhow::anyhow!("the batch handler gave no outcome"))));
-            let mut outcomes = outcomes.into_iter();
-            let unanswered = || Err(JobError::Retry(anyhow::anyhow!("the batch handler gave no outcome")));
-            places.into_iter().map(|place| place.map(|()| outcomes.next().unwrap_or_else(unanswered))).collect()
+impl Shop {
+    pub(crate) fn new(kinds: Kinds, crash_limit: u8) -> Self {
+        Self {
+            kinds,
+            crash_limit,
+            draining: AtomicBool::new(false),
+            outage: AtomicBool::new(false),
+            abandon: CancellationToken::new(),
         }
-        .boxed()
+    }
+
+    fn climate(&self) -> Climate {
+        Climate { outage: self.outage.load(Ordering::Relaxed) }
     }
 }
-
-impl Kind {
-    pub(crate) fn one<J: Job, H: Handler<J>>(handler: H) -> Self {
-        let handler = Arc::new(handler);
-        let run = move |payload: &str, context: JobContext| -> Decoded {
-            let job = serde_json::from_str::<J>(payload)?;
-            let handler = handler.clone();
-            Ok(Box::pin(async move { handler.handle(job, context).await }))
-        };
-        Self::new::<J>(Run::One(Box::new(run)))
-    }
-
-    pub(crate) fn many<J: Job, H: BatchHandler<J>>(handler: H, policy: BatchPolicy) -> Self {
-        Self::new::<J>(Run::Many(policy, Arc::new(Batch::<J, H>(handler, std::marker::PhantomData))))
-    }
-
-    fn new<J: Job>(run: Run) -> Self {
-        Self { name: J::KIND, version: J::VERSION, retry: J::RETRY, timeout: J::TIMEOUT, run }
-    }
-}
-
-/// The kinds of one queue.
-pub(crate) type Kinds = HashMap<&'static str, Kind>;
 
 /// What is decided before a handler sees the job: `Ok` to run it.
 fn admit<'k>(
-    kinds: &'k Kinds,
+    shop: &'k Shop,
     envelope: &Envelope<'_>,
     claimed: &Claimed,
     now: DateTime<Utc>,
-) -> Result<&'k Kind, Finished> {
-    let Some(kind) = kinds.get(envelope.kind.as_ref()) else {
+) -> Result<&'k Kind, (End, &'static str)> {
+    let Some(kind) = shop.kinds.get(envelope.kind.as_ref()) else {
         let reason = format!("no handler for kind {:?} here", envelope.kind.chars().take(64).collect::<String>());
-        return Err(bury("unknown", claimed, Some(envelope), "unknown-kind", &reason, now));
+        return Err(bury(claimed, Some(envelope), "unknown-kind", &reason, now));
     };
+    if let Lane::Suspect(crashes) = claimed.claim.lane
+        && crashes >= shop.crash_limit
+    {
+        let reason = format!("its worker died {crashes} times while it ran");
+        return Err(bury(claimed, Some(envelope), "crashed", &reason, now));
+    }
     let version = envelope.v.unwrap_or(1);
     if version > kind.version {
         let reason = format!("version {version} of {} is newer than version {} known here", kind.name, kind.version);
-        return Err(bury(kind.name, claimed, Some(envelope), "unknown-version", &reason, now));
+        return Err(bury(claimed, Some(envelope), "unknown-version", &reason, now));
     }
     if envelope.not_after.is_some_and(|limit| limit < now) {
-        let note = serde_json::json!({"id": envelope.id, "kind": kind.name, "not_after": envelope.not_after, "expired_at": now});
-        let verdict = Verdict::Expired { note: note.to_string().into_bytes() };
-        return Err(Finished { seq: claimed.seq, kind: kind.name, outcome: "expired", verdict });
+        return Err(expire(envelope, now));
     }
     if let Some(time) = envelope.not_before.filter(|time| *time > now) {
-        let verdict = Verdict::Later { body: claimed.body.clone(), due_ms: time.timestamp_millis(), counted: false };
-        return Err(Finished { seq: claimed.seq, kind: kind.name, outcome: "deferred", verdict });
+        return Err(postpone(claimed, time));
     }
     Ok(kind)
 }
@@ -163,202 +105,153 @@ fn context(kind: &Kind, envelope: &Envelope<'_>) -> JobContext {
     }
 }
 
-/// Runs one claimed job to its verdict. It never panics and never takes longer than the kind's time-out.
-pub(crate) async fn run_one(kinds: Arc<Kinds>, claimed: Claimed) -> Finished {
+/// Microseconds since the push, for first tries.
+fn waited(envelope: &Envelope<'_>, now: DateTime<Utc>) -> Option<u64> {
+    if envelope.attempt > 0 || envelope.not_before.is_some() || !envelope.replays.is_empty() {
+        return None;
+    }
+    u64::try_from((now - envelope.enqueued_at?).num_microseconds()?.max(0)).ok()
+}
+
+/// Why there is no outcome yet.
+enum Broken {
+    Abandoned,
+    Elapsed,
+    Panicked(String),
+}
+
+/// Runs a handler's future: whatever it does, it ends in time and takes nobody with it.
+async fn guarded<T>(shop: &Shop, limit: Duration, work: impl Future<Output = T>) -> Result<T, Broken> {
+    let work = AssertUnwindSafe(tokio::time::timeout(limit, work)).catch_unwind();
+    tokio::select! {
+        biased;
+        ended = work => match ended {
+            Ok(Ok(outcome)) => Ok(outcome),
+            Ok(Err(_elapsed)) => Err(Broken::Elapsed),
+            Err(panic) => Err(Broken::Panicked(
+                panic
+                    .downcast_ref::<String>()
+                    .cloned()
+                    .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
+                    .unwrap_or_else(|| "no message".to_owned()),
+            )),
+        },
+        () = shop.abandon.cancelled() => Err(Broken::Abandoned),
+    }
+}
+
+/// Runs one claimed job to its end. It never panics and never takes longer than the kind's time-out.
+pub(crate) async fn run_one(shop: &Shop, claimed: Claimed) -> Finished {
+    let claim = claimed.claim;
+    let finished = |kind, (end, outcome), wait_us, run_us| Finished { claim, kind, outcome, end, wait_us, run_us };
+    if shop.draining.load(Ordering::Relaxed) {
+        return finished("", (End::Settle(give_back(claimed.body)), "returned"), None, 0);
+    }
+    let now = SystemClock.now();
     let envelope = match Envelope::parse(&claimed.body) {
         Ok(envelope) => envelope,
-        Err(error) => return bury("unknown", &claimed, None, "unreadable", &error.to_string(), SystemClock.now()),
+        Err(error) => return finished("unknown", bury(&claimed, None, "unreadable", &error.to_string(), now), None, 0),
     };
-    let kind = match admit(&kinds, &envelope, &claimed, SystemClock.now()) {
+    let kind = match admit(shop, &envelope, &claimed, now) {
         Ok(kind) => kind,
-        Err(finished) => return finished,
+        Err(end) => return finished("unknown", end, None, 0),
     };
-    let Run::One(run) = &kind.run else {
-        return bury(kind.name, &claimed, Some(&envelope), "unreadable", "a batch kind ran alone", SystemClock.now());
+    let running = match &kind.run {
+        Run::One(run) => run(envelope.payload.get(), context(kind, &envelope)),
+        Run::Many(..) => {
+            // Batch kinds are sorted out before; this one was not, so it is put back rather than judged.
+            return finished(kind.name, (End::Settle(give_back(claimed.body)), "returned"), None, 0);
+        }
     };
-    let running = match run(envelope.payload.get(), context(kind, &envelope)) {
+    let running = match running {
         Ok(running) => running,
         Err(error) => {
             let reason = format!("the payload of {} cannot be read: {error}", kind.name);
-            return bury(kind.name, &claimed, Some(&envelope), "unreadable", &reason, SystemClock.now());
+            return finished(kind.name, bury(&claimed, Some(&envelope), "unreadable", &reason, now), None, 0);
         }
     };
-    let span =
-        tracing::info_span!("job", job.id = %envelope.id, job.kind = kind.name, job.attempt = envelope.attempt + 1);
+    let span = tracing::info_span!(
+        "job",
+        job.id = %envelope.id, job.kind = kind.name, job.attempt = envelope.attempt.saturating_add(1)
+    );
     if let Some(traceparent) = &envelope.traceparent {
         telemetry::propagation::set_parent(&span, traceparent);
     }
-    let outcome = guarded(kind, running).instrument(span.clone()).await;
-    span.in_scope(|| conclude(kind, &claimed, &envelope, outcome))
+    let wait_us = waited(&envelope, now);
+    let begin = Instant::now();
+    let outcome = guarded(shop, kind.timeout, running).instrument(span.clone()).await;
+    let run_us = micros(begin.elapsed());
+    let end = span.in_scope(|| match outcome {
+        Err(Broken::Abandoned) => (End::Left, "left"),
+        Ok(outcome) => conclude(kind, &claimed, &envelope, outcome, shop.climate()),
+        Err(broken) => conclude(kind, &claimed, &envelope, mishap(kind, &broken), shop.climate()),
+    });
+    finished(kind.name, end, wait_us, run_us)
 }
 
-/// Runs a batch of one kind to its verdicts.
-pub(crate) async fn run_many(kinds: Arc<Kinds>, claimed: Vec<Claimed>) -> Vec<Finished> {
+/// A handler that did not decide has failed, in a way that may pass.
+fn mishap(kind: &Kind, broken: &Broken) -> Outcome {
+    Err(JobError::Retry(match broken {
+        Broken::Panicked(text) => anyhow::anyhow!("the handler panicked: {text}"),
+        Broken::Elapsed | Broken::Abandoned => anyhow::anyhow!("took longer than {:?}", kind.timeout),
+    }))
+}
+
+/// Runs a batch of one kind to its ends.
+pub(crate) async fn run_many(shop: &Shop, claimed: Vec<Claimed>) -> Vec<Finished> {
     let now = SystemClock.now();
     let mut finished = Vec::with_capacity(claimed.len());
     let mut admitted: Vec<(&Claimed, Envelope<'_>, &Kind)> = Vec::with_capacity(claimed.len());
+    let note = |job: &Claimed, kind, (end, outcome), wait_us, run_us| Finished {
+        claim: job.claim,
+        kind,
+        outcome,
+        end,
+        wait_us,
+        run_us,
+    };
     for job in &claimed {
         match Envelope::parse(&job.body) {
-            Err(error) => finished.push(bury("unknown", job, None, "unreadable", &error.to_string(), now)),
-            Ok(envelope) => match admit(&kinds, &envelope, job, now) {
-                Err(done) => finished.push(done),
+            Err(error) => {
+                finished.push(note(job, "unknown", bury(job, None, "unreadable", &error.to_string(), now), None, 0));
+            }
+            Ok(envelope) => match admit(shop, &envelope, job, now) {
+                Err(end) => finished.push(note(job, "unknown", end, None, 0)),
                 Ok(kind) => admitted.push((job, envelope, kind)),
             },
         }
     }
     let Some((_, _, kind)) = admitted.first() else { return finished };
+    let kind = *kind;
     let Run::Many(_, batch) = &kind.run else { return finished };
     let jobs = admitted.iter().map(|(_, envelope, kind)| (envelope.payload.get(), context(kind, envelope))).collect();
     let span = tracing::info_span!("jobs", job.kind = kind.name, jobs = admitted.len());
-    let work = AssertUnwindSafe(tokio::time::timeout(kind.timeout, batch.run(jobs)))
-        .catch_unwind()
-        .instrument(span.clone())
-        .await;
+    let begin = Instant::now();
+    let work = guarded(shop, kind.timeout, batch.run(jobs)).instrument(span.clone()).await;
+    let run_us = micros(begin.elapsed());
     let _entered = span.enter();
     let mut outcomes = match work {
-        Ok(Ok(outcomes)) => outcomes.into_iter().map(Some).collect(),
-        Ok(Err(_)) | Err(_) => vec![],
+        Ok(outcomes) => Ok(outcomes.into_iter()),
+        Err(broken) => Err(broken),
     };
-    outcomes.resize_with(admitted.len(), || None);
-    for ((job, envelope, kind), outcome) in admitted.iter().zip(outcomes) {
-        finished.push(match outcome {
-            Some(Ok(outcome)) => conclude(kind, job, envelope, outcome),
-            Some(Err(error)) => {
-                let reason = format!("the payload of {} cannot be read: {error}", kind.name);
-                bury(kind.name, job, Some(envelope), "unreadable", &reason, now)
-            }
-            None => conclude(
-                kind,
-                job,
-                envelope,
-                Err(JobError::Retry(anyhow::anyhow!("the batch panicked or took over {:?}", kind.timeout))),
-            ),
-        });
+    for (job, envelope, kind) in &admitted {
+        let end = match &mut outcomes {
+            Err(Broken::Abandoned) => (End::Left, "left"),
+            Err(broken) => conclude(kind, job, envelope, mishap(kind, broken), shop.climate()),
+            Ok(outcomes) => match outcomes.next() {
+                Some(Err(error)) => {
+                    let reason = format!("the payload of {} cannot be read: {error}", kind.name);
+                    bury(job, Some(envelope), "unreadable", &reason, now)
+                }
+                Some(Ok(outcome)) => conclude(kind, job, envelope, outcome, shop.climate()),
+                None => conclude(kind, job, envelope, mishap(kind, &Broken::Elapsed), shop.climate()),
+            },
+        };
+        finished.push(note(job, kind.name, end, waited(envelope, now), run_us));
     }
     finished
 }
 
-async fn guarded(kind: &Kind, running: Running) -> Outcome {
-    match AssertUnwindSafe(tokio::time::timeout(kind.timeout, running)).catch_unwind().await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(_elapsed)) => Err(JobError::Retry(anyhow::anyhow!("took longer than {:?}", kind.timeout))),
-        Err(panic) => {
-            let text = panic
-                .downcast_ref::<String>()
-                .cloned()
-                .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
-            Err(JobError::Retry(anyhow::anyhow!(
-                "the handler panicked: {}",
-                text.unwrap_or_else(|| "no message".to_owned())
-            )))
-        }
-    }
-}
-
-/// Counts, waits or buries, and logs it: the one place that does.
-fn conclude(kind: &Kind, claimed: &Claimed, envelope: &Envelope<'_>, outcome: Outcome) -> Finished {
-    let now = SystemClock.now();
-    let (wait, error) = match outcome {
-        Ok(()) => return Finished { seq: claimed.seq, kind: kind.name, outcome: "done", verdict: Verdict::Done },
-        Err(JobError::Fail(error)) => {
-            return bury(kind.name, claimed, Some(envelope), "failed", &format!("{error:#}"), now);
-        }
-        Err(JobError::Defer(wait, error)) => {
-            tracing::info!(error.chain = format!("{error:#}"), wait_ms = millis(wait), "job deferred");
-            let verdict = later(envelope, wait, now, false);
-            return Finished { seq: claimed.seq, kind: kind.name, outcome: "deferred", verdict };
-        }
-        Err(JobError::RetryAfter(wait, error)) => (Some(wait), error),
-        Err(JobError::Retry(error)) => (None, error),
-    };
-    let text = format!("{error:#}");
-    let attempt = envelope.attempt.saturating_add(1);
-    if attempt >= envelope.max_attempts.unwrap_or(kind.retry.max_attempts) {
-        return bury(kind.name, claimed, Some(envelope), "attempts-used-up", &text, now);
-    }
-    let wait = wait.unwrap_or_else(|| backoff(kind.retry, attempt));
-    tracing::warn!(error.chain = text, wait_ms = millis(wait), "job failed, it will be tried again");
-    let mut again = Envelope { attempt, failures: envelope.failures.clone(), not_before: None, ..borrowed(envelope) };
-    again.failures.push(Failure { at: now, error: text });
-    Finished { seq: claimed.seq, kind: kind.name, outcome: "retried", verdict: later(&again, wait, now, true) }
-}
-
-fn borrowed<'b>(envelope: &'b Envelope<'_>) -> Envelope<'b> {
-    let text = |text: &'b Option<std::borrow::Cow<'_, str>>| text.as_deref().map(std::borrow::Cow::Borrowed);
-    Envelope {
-        id: envelope.id,
-        kind: std::borrow::Cow::Borrowed(envelope.kind.as_ref()),
-        payload: envelope.payload,
-        v: envelope.v,
-        attempt: envelope.attempt,
-        max_attempts: envelope.max_attempts,
-        enqueued_at: envelope.enqueued_at,
-        not_before: envelope.not_before,
-        not_after: envelope.not_after,
-        dedupe_key: text(&envelope.dedupe_key),
-        correlation_id: text(&envelope.correlation_id),
-        traceparent: text(&envelope.traceparent),
-        failures: Vec::new(),
-    }
-}
-
-fn later(envelope: &Envelope<'_>, wait: Duration, now: DateTime<Utc>, counted: bool) -> Verdict {
-    let due = TimeDelta::from_std(wait).ok().and_then(|wait| now.checked_add_signed(wait)).unwrap_or(now);
-    let body = envelope.to_bytes().unwrap_or_default();
-    Verdict::Later { body, due_ms: due.timestamp_millis(), counted }
-}
-
-/// Full jitter: evenly from nothing to the exponential bound.
-fn backoff(policy: RetryPolicy, attempt: u32) -> Duration {
-    let bound = policy.base.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1).min(30))).min(policy.cap);
-    Duration::from_millis(rand::rng().random_range(0..=millis(bound)))
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// A dead letter as it lies in Redis.
-#[derive(Serialize)]
-struct Record<'a> {
-    body: Cow<'a>,
-    reason: &'a str,
-    error: &'a str,
-    kind: &'a str,
-    attempt: u32,
-    died_at: i64,
-    failures: &'a [Failure],
-    traceparent: Option<&'a str>,
-}
-
-/// The exact bytes: as text where they are text, as numbers where they are not.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Cow<'a> {
-    Text(&'a str),
-    Bytes(&'a [u8]),
-}
-
-fn bury(
-    kind: &'static str,
-    claimed: &Claimed,
-    envelope: Option<&Envelope<'_>>,
-    reason: &'static str,
-    error: &str,
-    now: DateTime<Utc>,
-) -> Finished {
-    let id = envelope.map_or_else(domain::ids::JobId::generate, |envelope| envelope.id).to_string();
-    tracing::error!(job.id = id, job.kind = kind, reason, error.chain = error, "job is a dead letter");
-    let record = Record {
-        body: std::str::from_utf8(&claimed.body).map_or(Cow::Bytes(&claimed.body), Cow::Text),
-        reason,
-        error,
-        kind: envelope.map_or("", |envelope| envelope.kind.as_ref()),
-        attempt: envelope.map_or(0, |envelope| envelope.attempt.saturating_add(1)),
-        died_at: now.timestamp_millis(),
-        failures: envelope.map_or(&[], |envelope| &envelope.failures),
-        traceparent: envelope.and_then(|envelope| envelope.traceparent.as_deref()),
-    };
-    let record = serde_json::to_vec(&record).unwrap_or_default();
-    Finished { seq: claimed.seq, kind, outcome: "dead", verdict: Verdict::Dead { id, record } }
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

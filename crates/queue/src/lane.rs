@@ -1,439 +1,347 @@
 //! The loop of one queue in one worker: acknowledge and claim in one call, run, settle, sleep until there is more.
+//!
+//! The loop owns every claim of its lease. It alone talks to Redis for it, so what Redis has in hand and what is in hand
+//! here differ only by calls whose answer was lost, and those are looked up (see [`claim`]).
 
+mod batches;
+mod claim;
+mod drain;
+mod settle;
+mod tick;
+mod watch;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use domain::job::Queue;
-use kv::{Kv, keys, redis};
-use telemetry::metrics::{Counter, KeyValue};
-use tokio::task::JoinSet;
+use kv::redis::RedisError;
+use kv::{Connection, Kv};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::envelope::Envelope;
-use crate::execute::{Claimed, Finished, Kinds, Run, Verdict, run_many, run_one};
-use crate::lease::{LEASE, Vitals, renew};
-use crate::scripts::{CALL_LIMIT, LEAVE, PROMOTE, REAP, SETTLE, TURN};
-use crate::wake::Wake;
+use self::batches::Batches;
+use self::settle::Ledger;
+use self::watch::Watch;
+use crate::circuit::Circuit;
+use crate::execute::{Claimed, Finished, Shop, run_many, run_one};
+use crate::layout::{Layout, this_minute};
+use crate::lease::{Vitals, renew};
+use crate::measure::Measures;
+use crate::scripts::CALL_LIMIT;
+use crate::settings::{Rate, WorkerSettings};
 
-/// How often due jobs are promoted and dead leases looked for.
-const TICK: Duration = Duration::from_millis(250);
-/// Crashes that bury a job.
-const CRASH_LIMIT: u32 = 3;
-/// How long running jobs have after the signal.
-const DRAIN: Duration = Duration::from_secs(25);
-
-/// The keys of one queue, built once.
-struct Keys {
-    ready: String,
-    urgent: String,
-    inflight_prefix: String,
-    inflight: String,
-    leases: String,
-    paused: String,
-    counts: String,
-    suspects: String,
-    suspect_turn: String,
-    delayed: String,
-    dead: String,
-    dead_times: String,
-    expired: String,
-    crashes: String,
+/// What a task sends when it ends, with the epoch of the lease it was claimed under.
+enum Ended {
+    One(u64, Finished),
+    Many(u64, Vec<Finished>),
 }
 
-impl Keys {
-    fn new(queue: Queue, lease: &str) -> Self {
-        let part = |part: &str| keys::of_queue(queue, part);
-        let inflight_prefix = part("inflight:");
-        Self {
-            ready: keys::ready(queue),
-            urgent: keys::urgent(queue),
-            inflight: format!("{inflight_prefix}{lease}"),
-            inflight_prefix,
-            leases: part("leases"),
-            paused: part("paused"),
-            counts: part("counts"),
-            suspects: part("suspects"),
-            suspect_turn: part("suspect_turn"),
-            delayed: part("delayed"),
-            dead: part("dead"),
-            dead_times: part("dead_times"),
-            expired: part("expired"),
-            crashes: part("crashes"),
-        }
-    }
-}
-
-/// What a turn brought.
-enum Turn {
-    Claimed(Vec<Claimed>),
-    Suspects(Vec<Claimed>),
-    SuspectsWait,
-    Nothing,
-    LeaseLost,
+/// What a lane is made of.
+pub(crate) struct Parts {
+    pub(crate) kv: Kv,
+    pub(crate) layout: Layout,
+    pub(crate) concurrency: usize,
+    pub(crate) kinds: crate::kinds::Kinds,
+    pub(crate) rate: Option<Rate>,
+    pub(crate) circuit: Option<Circuit>,
+    pub(crate) settings: WorkerSettings,
+    pub(crate) vitals: Arc<Vitals>,
+    /// Where this lane's vitals are.
+    pub(crate) slot: usize,
 }
 
 pub(crate) struct Lane {
-    queue: Queue,
-    concurrency: usize,
-    kinds: Arc<Kinds>,
-    batch: Option<(crate::handler::BatchPolicy, Vec<Claimed>, Instant)>,
-    kv: Kv,
-    redis: kv::Connection,
+    layout: Layout,
+    settings: WorkerSettings,
+    shop: Arc<Shop>,
+    rate: Option<Rate>,
+    circuit: Option<Circuit>,
+    redis: Connection,
     vitals: Arc<Vitals>,
-    keys: Keys,
+    slot: usize,
+    measures: Measures,
+
     lease: String,
+    inflight: String,
     epoch: u64,
-    next_seq: u64,
-    running: JoinSet<(u64, Vec<Finished>)>,
+    /// The next claim number.
+    next: u64,
+    /// Claim numbers of calls whose answer was lost: Redis may have jobs in hand under them.
+    uncertain: Vec<std::ops::Range<u64>>,
+    watches: [Watch; 2],
+
+    /// Handlers, or batches, that may run at a time.
+    concurrency: usize,
+    /// Jobs that may be in hand.
+    limit: usize,
+    running: usize,
     in_hand: usize,
-    /// Claim numbers of done jobs that Redis does not know of yet.
-    done: Vec<u64>,
-    /// Suspects are in hand, or wait for this lane to be empty: nothing else is claimed.
+    /// Claimed, not started.
+    backlog: VecDeque<(Claimed, Instant)>,
+    batches: Batches,
+    ledger: Ledger,
+
+    /// The list had more than was claimed: claim again at once instead of waiting for a wake-up.
+    eager: bool,
+    /// Nothing is claimed before this: paused, over the rate, or the circuit is open.
+    hold_until: Option<Instant>,
+    /// The circuit lets one job through, to see.
+    probing: bool,
+    /// Suspects wait until nothing runs here.
     alone: bool,
-    last_contact: Instant,
-    reap_after: Instant,
-    processed: Counter<u64>,
+    suspects: usize,
+    /// Held while a suspect runs here: one at a time in the whole process, so that blame is certain.
+    permit: Option<OwnedSemaphorePermit>,
+    /// Urgent jobs in a row, claimed one by one.
+    urgent_in_a_row: u8,
+    minute: i64,
+    minute_key: String,
+    down_since: Option<Instant>,
+    /// Since when jobs wait, with room for them, and none is claimed.
+    idle_since: Option<Instant>,
+    next_report: Instant,
+
+    jobs: TaskTracker,
+    ended: mpsc::UnboundedSender<Ended>,
+    endings: mpsc::UnboundedReceiver<Ended>,
 }
 
 impl Lane {
-    pub(crate) fn new(kv: Kv, queue: Queue, concurrency: usize, kinds: Kinds, vitals: Arc<Vitals>) -> Self {
-        let batch = kinds.values().find_map(|kind| match &kind.run {
-            Run::Many(policy, _) => Some((*policy, Vec::new(), Instant::now())),
-            Run::One(_) => None,
-        });
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { kv, layout, concurrency, kinds, rate, circuit, settings, vitals, slot } = parts;
+        let batches = Batches::new(&kinds);
         let lease = format!("{}.0", vitals.id);
+        let (ended, endings) = mpsc::unbounded_channel();
+        let minute = this_minute();
         Self {
-            queue,
-            // A batch must fit into what may be in hand.
-            concurrency: batch.as_ref().map_or(concurrency, |(policy, ..)| concurrency.max(policy.max * 2)),
-            kinds: Arc::new(kinds),
-            batch,
-            redis: kv.commands(),
-            kv,
-            keys: Keys::new(queue, &lease),
-            lease,
+            inflight: layout.inflight(&lease),
+            watches: [Watch::new(&kv, 1, &layout.ready), Watch::new(&kv, 2, &layout.urgent)],
+            redis: kv.dedicated(Duration::ZERO),
+            limit: batches.limit(concurrency),
+            measures: Measures::new(layout.queue),
+            minute_key: layout.minute(minute),
+            minute,
+            shop: Arc::new(Shop::new(kinds, settings.crash_limit)),
+            layout,
+            settings,
+            rate,
+            circuit,
             vitals,
+            slot,
+            lease,
             epoch: 0,
-            next_seq: 0,
-            running: JoinSet::new(),
+            next: 1,
+            uncertain: Vec::new(),
+            concurrency,
+            running: 0,
             in_hand: 0,
-            done: Vec::new(),
+            backlog: VecDeque::new(),
+            batches,
+            ledger: Ledger::default(),
+            eager: true,
+            hold_until: None,
+            probing: false,
             alone: false,
-            last_contact: Instant::now(),
-            reap_after: Instant::now(),
-            processed: telemetry::metrics::meter()
-                .u64_counter("jobs_processed")
-                .with_description("Jobs by how they ended")
-                .build(),
+            suspects: 0,
+            permit: None,
+            urgent_in_a_row: 0,
+            down_since: None,
+            idle_since: None,
+            next_report: Instant::now(),
+            jobs: TaskTracker::new(),
+            ended,
+            endings,
         }
     }
 
     /// Works until `shutdown`, then drains.
-    pub(crate) async fn run(mut self, tasks: TaskTracker, shutdown: CancellationToken) {
-        let wake = Wake::watch(&self.kv, vec![self.keys.ready.clone(), self.keys.urgent.clone()], &tasks, &shutdown);
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) {
         self.take_lease(&shutdown).await;
         let mut next_tick = Instant::now();
         while !shutdown.is_cancelled() {
-            if Instant::now() >= next_tick {
-                self.tick().await;
-                next_tick = Instant::now() + TICK;
+            self.vitals.looped(self.slot);
+            while let Ok(ended) = self.endings.try_recv() {
+                self.note_ended(ended);
             }
-            self.collect().await;
-            self.flush_batch(false);
-            let wanted = if self.alone && self.in_hand > 0 {
-                0
-            } else {
-                self.concurrency.saturating_sub(self.in_hand).min(CALL_LIMIT)
-            };
-            if wanted > 0 || !self.done.is_empty() {
-                match self.turn(wanted).await {
-                    Ok(Turn::Claimed(jobs)) => {
-                        self.alone = false;
-                        self.start(jobs);
-                        continue;
-                    }
-                    Ok(Turn::Suspects(jobs)) => {
-                        self.alone = true;
-                        self.start(jobs);
-                        self.flush_batch(true);
-                        continue;
-                    }
-                    Ok(Turn::SuspectsWait) => {
-                        self.alone = true;
-                        self.flush_batch(true);
-                    }
-                    Ok(Turn::Nothing) => self.alone = false,
-                    Ok(Turn::LeaseLost) => {
-                        self.lose_lease();
-                        self.take_lease(&shutdown).await;
-                        continue;
-                    }
-                    Err(error) => {
-                        tracing::warn!(queue = %self.queue, %error, "Redis does not answer; trying again");
-                        tokio::select! { () = tokio::time::sleep(Duration::from_millis(250)) => {}, () = shutdown.cancelled() => {} }
-                        continue;
-                    }
-                }
-            }
-            let until_flush = self
-                .batch
-                .as_ref()
-                .filter(|(_, jobs, _)| !jobs.is_empty())
-                .map_or(TICK, |(policy, _, since)| policy.linger.saturating_sub(since.elapsed()));
-            let room = self.in_hand < self.concurrency && !self.alone;
-            tokio::select! {
-                Some(ended) = self.running.join_next(), if !self.running.is_empty() => self.settle_joined(ended).await,
-                () = wake.woken(), if room => {}
-                () = tokio::time::sleep(until_flush.min(next_tick.saturating_duration_since(Instant::now()))) => {}
-                () = shutdown.cancelled() => {}
+            if let Err(error) = self.work(&mut next_tick, &shutdown).await {
+                self.note_down(&error);
+                self.eager = true;
+                let pause = tokio::time::sleep(self.settings.tick);
+                tokio::select! { () = pause => {}, () = shutdown.cancelled() => {} }
             }
         }
         self.drain().await;
     }
 
+    /// One time round: whatever is due, then either the next turn or a wait for something to happen.
+    async fn work(&mut self, next_tick: &mut Instant, shutdown: &CancellationToken) -> Result<(), RedisError> {
+        if Instant::now() >= *next_tick {
+            *next_tick = Instant::now() + self.tick().await?;
+        }
+        self.start();
+        self.write_outcomes().await?;
+        if !self.uncertain.is_empty() {
+            self.look_up_uncertain().await?;
+        }
+        if self.due_for_a_turn() {
+            let claimed = self.turn(self.room()).await?;
+            self.start();
+            if claimed > 0 {
+                return Ok(());
+            }
+        }
+        self.arm();
+        let deadline = self.deadline(*next_tick);
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => {}
+            Some(ended) = self.endings.recv() => self.note_ended(ended),
+            answer = watch::answered(&mut self.watches) => self.heed_watch(answer).await?,
+            () = tokio::time::sleep_until(deadline.into()) => {}
+        }
+        Ok(())
+    }
+
+    /// When something is due although nothing happens.
+    fn deadline(&self, next_tick: Instant) -> Instant {
+        let flush = self.batches.deadline();
+        [self.hold_until, flush].into_iter().flatten().fold(next_tick, Instant::min)
+    }
+
+    /// How many jobs may be claimed now.
+    fn room(&self) -> usize {
+        if self.alone || self.permit.is_some() || self.hold_until.is_some_and(|until| Instant::now() < until) {
+            return 0;
+        }
+        let room = self.limit.saturating_sub(self.in_hand).min(CALL_LIMIT);
+        if self.probing { room.min(usize::from(self.in_hand == 0)) } else { room }
+    }
+
+    /// Whether to call Redis now: outcomes wait, or there is room and reason to believe that jobs wait.
+    fn due_for_a_turn(&self) -> bool {
+        !self.ledger.done.is_empty() || (self.eager && self.room() > 0) || self.may_run_a_suspect()
+    }
+
+    fn may_run_a_suspect(&self) -> bool {
+        (self.alone || self.suspects > 0) && self.in_hand == 0 && self.running == 0 && self.hold_until.is_none()
+    }
+
+    /// Starts what was claimed, as far as concurrency allows.
+    fn start(&mut self) {
+        while self.running < self.concurrency
+            && let Some((job, _)) = self.backlog.pop_front()
+        {
+            self.running += 1;
+            let (shop, ended, epoch) = (self.shop.clone(), self.ended.clone(), self.epoch);
+            self.jobs.spawn(async move {
+                let finished = run_one(&shop, job).await;
+                let _lane_is_gone = ended.send(Ended::One(epoch, finished));
+            });
+        }
+        let now = self.alone || self.permit.is_some();
+        while self.running < self.concurrency
+            && let Some(batch) = self.batches.due(now)
+        {
+            self.running += 1;
+            let (shop, ended, epoch) = (self.shop.clone(), self.ended.clone(), self.epoch);
+            self.jobs.spawn(async move {
+                let finished = run_many(&shop, batch).await;
+                let _lane_is_gone = ended.send(Ended::Many(epoch, finished));
+            });
+        }
+    }
+
+    fn note_ended(&mut self, ended: Ended) {
+        self.running = self.running.saturating_sub(1);
+        match ended {
+            Ended::One(epoch, job) => self.note_finished(epoch, job),
+            Ended::Many(epoch, jobs) => jobs.into_iter().for_each(|job| self.note_finished(epoch, job)),
+        }
+        if self.in_hand == 0 {
+            self.permit = None;
+        }
+    }
+
+    fn note_finished(&mut self, epoch: u64, job: Finished) {
+        // What was claimed under a lost lease belongs to somebody else now.
+        if epoch != self.epoch {
+            return;
+        }
+        self.in_hand = self.in_hand.saturating_sub(1);
+        self.measures.ended(&job);
+        if job.outcome != "returned" && job.outcome != "left" {
+            self.vitals.ended();
+        }
+        self.ledger.add(job.claim, job.end);
+        self.vitals.in_hand(self.slot, self.in_hand);
+    }
+
+    /// Takes new jobs into hand.
+    fn note_claimed(&mut self, jobs: Vec<Claimed>) {
+        if jobs.is_empty() {
+            return;
+        }
+        self.in_hand += jobs.len();
+        self.vitals.in_hand(self.slot, self.in_hand);
+        self.idle_since = None;
+        let now = Instant::now();
+        for job in jobs {
+            if let Some(job) = self.batches.sort_in(job) {
+                self.backlog.push_back((job, now));
+            }
+        }
+    }
+
     async fn take_lease(&mut self, shutdown: &CancellationToken) {
         loop {
-            match renew(&mut self.redis, self.queue, &self.lease, true).await {
+            match renew(&mut self.redis, &self.layout.leases, &self.lease, self.settings.lease, true).await {
                 Ok(_) => break,
-                Err(error) => tracing::warn!(queue = %self.queue, %error, "no lease yet: Redis does not answer"),
+                Err(error) => self.note_down(&error),
             }
-            tokio::select! { () = tokio::time::sleep(Duration::from_millis(250)) => {}, () = shutdown.cancelled() => return }
+            let pause = tokio::time::sleep(self.settings.tick);
+            tokio::select! { () = pause => {}, () = shutdown.cancelled() => return }
         }
-        self.vitals.hold(self.queue, &self.lease);
-        self.last_contact = Instant::now();
+        self.note_up();
+        self.vitals.hold(self.slot, &self.layout.leases, &self.lease);
     }
 
     /// Whatever is in hand belongs to somebody else now. Its tasks run out, their outcomes are thrown away.
-    fn lose_lease(&mut self) {
-        tracing::warn!(queue = %self.queue, lease = self.lease, in_hand = self.in_hand, "lease lost: outcomes of jobs in hand are refused");
+    async fn lose_lease(&mut self) -> Result<(), RedisError> {
+        tracing::warn!(
+            queue = %self.layout.queue, lease = self.lease, in_hand = self.in_hand,
+            "lease lost: outcomes of jobs in hand are refused"
+        );
         self.epoch += 1;
         self.lease = format!("{}.{}", self.vitals.id, self.epoch);
-        self.keys = Keys::new(self.queue, &self.lease);
+        self.inflight = self.layout.inflight(&self.lease);
         self.in_hand = 0;
-        self.done.clear();
-        self.alone = false;
-        if let Some((_, jobs, _)) = &mut self.batch {
-            jobs.clear();
+        self.backlog.clear();
+        self.batches.clear();
+        self.ledger = Ledger::default();
+        self.uncertain.clear();
+        for watch in &mut self.watches {
+            // What it may have claimed, it claimed for the lost lease.
+            let _theirs = watch.disarm();
         }
-        self.count_in_hand();
+        (self.alone, self.permit, self.eager) = (false, None, true);
+        renew(&mut self.redis, &self.layout.leases, &self.lease, self.settings.lease, true).await?;
+        self.vitals.hold(self.slot, &self.layout.leases, &self.lease);
+        self.vitals.in_hand(self.slot, 0);
+        Ok(())
     }
 
-    async fn turn(&mut self, wanted: usize) -> Result<Turn, redis::RedisError> {
-        let acknowledged = self.done.len().min(CALL_LIMIT);
-        let done = self.done.iter().take(acknowledged).map(u64::to_string).collect::<Vec<_>>().join(",");
-        let keys = &self.keys;
-        let mut call = TURN.key(&keys.ready);
-        call.key(&keys.urgent).key(&keys.inflight).key(&keys.leases).key(&keys.paused).key(&keys.counts);
-        call.key(&keys.suspects).key(&keys.suspect_turn);
-        call.arg(&self.lease).arg(wanted).arg(self.next_seq).arg(if self.in_hand == 0 { "1" } else { "0" }).arg(done);
-        let mut answer: Vec<redis::Value> = call.invoke_async(&mut self.redis).await?;
-        self.note_contact();
-        let state = match answer.first() {
-            Some(redis::Value::Int(state)) => *state,
-            _ => 0,
-        };
-        if state == -1 {
-            return Ok(Turn::LeaseLost);
-        }
-        self.done.drain(..acknowledged);
-        let mut jobs = Vec::with_capacity(answer.len());
-        for value in answer.drain(..).skip(1) {
-            if let redis::Value::BulkString(body) = value {
-                jobs.push(Claimed { seq: self.next_seq, body });
-                self.next_seq += 1;
-            }
-        }
-        Ok(match state {
-            1 => Turn::Suspects(jobs),
-            2 => Turn::SuspectsWait,
-            _ if jobs.is_empty() => Turn::Nothing,
-            _ => Turn::Claimed(jobs),
-        })
-    }
-
-    /// After an outage every lease looks dead until its holder has had time to renew it.
-    fn note_contact(&mut self) {
-        if self.last_contact.elapsed() > Duration::from_secs(2) {
-            self.reap_after = Instant::now() + LEASE;
-        }
-        self.last_contact = Instant::now();
-    }
-
-    fn start(&mut self, jobs: Vec<Claimed>) {
-        self.in_hand += jobs.len();
-        self.count_in_hand();
-        let epoch = self.epoch;
-        for job in jobs {
-            if let Some((_, buffer, since)) = &mut self.batch
-                && Envelope::parse(&job.body).is_ok_and(|envelope| {
-                    self.kinds.get(envelope.kind.as_ref()).is_some_and(|kind| matches!(kind.run, Run::Many(..)))
-                })
-            {
-                if buffer.is_empty() {
-                    *since = Instant::now();
-                }
-                buffer.push(job);
-                continue;
-            }
-            let kinds = self.kinds.clone();
-            self.running.spawn(async move { (epoch, vec![run_one(kinds, job).await]) });
+    /// Says it once, and again every half minute.
+    fn note_down(&mut self, error: &RedisError) {
+        if self.down_since.is_none_or(|since| since.elapsed() > Duration::from_secs(30)) {
+            tracing::warn!(queue = %self.layout.queue, %error, "Redis does not answer; trying again");
+            self.down_since = Some(Instant::now());
         }
     }
 
-    /// Starts the batch if it is full or old enough.
-    fn flush_batch(&mut self, now: bool) {
-        let Some((policy, buffer, since)) = &mut self.batch else { return };
-        while !buffer.is_empty() && (now || buffer.len() >= policy.max || since.elapsed() >= policy.linger) {
-            let rest = buffer.split_off(buffer.len().min(policy.max));
-            let jobs = std::mem::replace(buffer, rest);
-            *since = Instant::now();
-            let (kinds, epoch) = (self.kinds.clone(), self.epoch);
-            self.running.spawn(async move { (epoch, run_many(kinds, jobs).await) });
+    fn note_up(&mut self) {
+        if self.down_since.take().is_some() {
+            tracing::info!(queue = %self.layout.queue, "Redis answers again");
         }
-    }
-
-    async fn collect(&mut self) {
-        while let Some(ended) = self.running.try_join_next() {
-            self.settle_joined(ended).await;
-        }
-    }
-
-    async fn settle_joined(&mut self, ended: Result<(u64, Vec<Finished>), tokio::task::JoinError>) {
-        match ended {
-            Ok((epoch, finished)) if epoch == self.epoch => {
-                self.in_hand = self.in_hand.saturating_sub(finished.len());
-                self.count_in_hand();
-                for job in finished {
-                    self.settle(job).await;
-                }
-            }
-            Ok(_of_a_lost_lease) => {}
-            // Handlers' panics are caught where they run; this is a bug of ours, and the lease's end repairs it.
-            Err(error) => tracing::error!(queue = %self.queue, %error, "a job's task ended without an outcome"),
-        }
-    }
-
-    async fn settle(&mut self, job: Finished) {
-        self.vitals.ended.fetch_add(1, Ordering::Relaxed);
-        self.processed.add(
-            1,
-            &[
-                KeyValue::new("queue", self.queue.name()),
-                KeyValue::new("kind", job.kind),
-                KeyValue::new("outcome", job.outcome),
-            ],
-        );
-        let (what, body, due, id) = match job.verdict {
-            Verdict::Done => return self.done.push(job.seq),
-            Verdict::Later { body, due_ms, counted } => {
-                (if counted { "retry" } else { "defer" }, body, due_ms, String::new())
-            }
-            Verdict::Dead { id, record } => {
-                ("dead", record, domain::clock::Clock::now(&domain::clock::SystemClock).timestamp_millis(), id)
-            }
-            Verdict::Expired { note } => ("expired", note, 0, String::new()),
-        };
-        let keys = &self.keys;
-        let mut call = SETTLE.key(&keys.inflight);
-        call.key(&keys.leases).key(&keys.counts).key(&keys.delayed).key(&keys.dead).key(&keys.dead_times);
-        call.key(&keys.ready).key(&keys.expired);
-        call.arg(&self.lease).arg(job.seq).arg(what).arg(body).arg(due).arg(id);
-        // An outcome that cannot be written stays in hand in Redis and is handed on when the lease ends: at least once.
-        for wait in [50, 200, 1_000, 0] {
-            match call.invoke_async::<i64>(&mut self.redis).await {
-                Ok(1) => return,
-                Ok(_) => return tracing::warn!(queue = %self.queue, "an outcome came too late and was refused"),
-                Err(error) if wait == 0 => {
-                    tracing::error!(queue = %self.queue, %error, "an outcome could not be written");
-                }
-                Err(_again) => tokio::time::sleep(Duration::from_millis(wait)).await,
-            }
-        }
-    }
-
-    async fn tick(&mut self) {
-        let promoted: Result<(i64, i64), _> =
-            PROMOTE.key(&self.keys.delayed).key(&self.keys.ready).invoke_async(&mut self.redis).await;
-        if promoted.is_err() || Instant::now() < self.reap_after {
-            return;
-        }
-        let keys = &self.keys;
-        let mut call = REAP.key(&keys.leases);
-        call.key(&keys.suspects).key(&keys.counts).key(&keys.crashes).key(&keys.dead).key(&keys.dead_times);
-        call.arg(&keys.inflight_prefix).arg(CRASH_LIMIT);
-        while let Ok(answer) = call.invoke_async::<Vec<redis::Value>>(&mut self.redis).await {
-            let [redis::Value::Int(moved), redis::Value::Int(buried), redis::Value::BulkString(lease)] =
-                answer.as_slice()
-            else {
-                break;
-            };
-            let lease = String::from_utf8_lossy(lease);
-            if *moved > 0 || *buried > 0 {
-                tracing::warn!(queue = %self.queue, %lease, moved, buried, "a worker died; its jobs are handed on");
-            }
-        }
-    }
-
-    /// Gives back what has not started at once, lets running jobs finish, gives back the rest.
-    async fn drain(mut self) {
-        if let Some((_, jobs, _)) = &mut self.batch {
-            let waiting = std::mem::take(jobs);
-            self.in_hand = self.in_hand.saturating_sub(waiting.len());
-            for job in waiting {
-                self.give_back(job).await;
-            }
-        }
-        let limit = tokio::time::sleep(DRAIN);
-        tokio::pin!(limit);
-        loop {
-            if !self.done.is_empty()
-                && let Err(error) = self.turn(0).await
-            {
-                tracing::warn!(queue = %self.queue, %error, "done jobs could not be acknowledged yet");
-            }
-            tokio::select! {
-                ended = self.running.join_next() => match ended {
-                    Some(ended) => self.settle_joined(ended).await,
-                    None => break,
-                },
-                () = &mut limit => {
-                    tracing::warn!(queue = %self.queue, in_hand = self.in_hand, "jobs still run after {DRAIN:?}; they are given back");
-                    break;
-                }
-            }
-        }
-        self.running.abort_all();
-        while !self.done.is_empty() {
-            match self.turn(0).await {
-                Ok(Turn::LeaseLost) => break,
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::error!(queue = %self.queue, %error, "done jobs could not be acknowledged; they will run again");
-                    break;
-                }
-            }
-        }
-        self.vitals.let_go(self.queue);
-        let keys = &self.keys;
-        let mut call = LEAVE.key(&keys.leases);
-        call.key(&keys.inflight).key(&keys.ready).key(&keys.suspect_turn).arg(&self.lease);
-        while let Ok(1..) = call.invoke_async::<i64>(&mut self.redis).await {}
-    }
-
-    async fn give_back(&mut self, job: Claimed) {
-        let keys = &self.keys;
-        let mut call = SETTLE.key(&keys.inflight);
-        call.key(&keys.leases).key(&keys.counts).key(&keys.delayed).key(&keys.dead).key(&keys.dead_times);
-        call.key(&keys.ready).key(&keys.expired);
-        call.arg(&self.lease).arg(job.seq).arg("return").arg(job.body).arg(0).arg("");
-        if let Err(error) = call.invoke_async::<i64>(&mut self.redis).await {
-            tracing::warn!(queue = %self.queue, %error, "a job could not be given back; the lease's end does it");
-        }
-    }
-
-    fn count_in_hand(&self) {
-        self.vitals.in_flight.store(u64::try_from(self.in_hand).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }

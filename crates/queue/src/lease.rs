@@ -1,5 +1,6 @@
 //! The worker's sign of life and its leases, kept by a thread of its own that no handler can stall.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,14 +9,14 @@ use chrono::{DateTime, Utc};
 use domain::clock::{Clock, SystemClock};
 use domain::ids::WorkerId;
 use domain::job::Queue;
-use kv::{Kv, keys, redis};
+use kv::redis::RedisError;
+use kv::{Connection, Kv, keys, redis};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
-use crate::scripts::RENEW;
-
-/// How long a lease holds without renewal, and how often it is renewed.
-pub(crate) const LEASE: Duration = Duration::from_secs(5);
-const BEAT: Duration = Duration::from_secs(1);
+use crate::scripts::{RENEW, call, run};
+use crate::settings::WorkerSettings;
+use crate::verdict::millis;
 
 /// What a worker tells of itself, under `worker:heartbeat:{id}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -42,91 +43,171 @@ pub struct Heartbeat {
     pub beat_at: DateTime<Utc>,
 }
 
+/// What one lane shows of itself.
+struct LaneVitals {
+    queue: Queue,
+    in_hand: AtomicU64,
+    /// When the lane's loop last went round, and when Redis last answered it; milliseconds since the epoch.
+    looped_ms: AtomicI64,
+    answered_ms: AtomicI64,
+    stuck: AtomicBool,
+    /// The key of the queue's leases and the lease as it is named now; a lane that lost its lease takes one with a new name.
+    lease: Mutex<Option<(String, String)>>,
+}
+
 /// What lanes and the thread share.
 pub(crate) struct Vitals {
     pub(crate) id: WorkerId,
     pub(crate) service: String,
-    pub(crate) queues: Vec<Queue>,
-    pub(crate) in_flight: AtomicU64,
-    pub(crate) ended: AtomicU64,
-    /// The lease of each queue as it is named now; a lane that lost its lease takes one with a new name.
-    pub(crate) leases: Mutex<Vec<(Queue, String)>>,
-    pub(crate) last_beat_ms: AtomicI64,
+    lanes: Vec<LaneVitals>,
+    ended: AtomicU64,
+    last_beat_ms: AtomicI64,
     stop: AtomicBool,
+    /// The right to run a suspect: one in the whole process, so that a crash is blamed on the right job.
+    pub(crate) suspect: Arc<Semaphore>,
+}
+
+fn now_ms() -> i64 {
+    SystemClock.now().timestamp_millis()
 }
 
 impl Vitals {
-    pub(crate) fn new(id: WorkerId, service: String, queues: Vec<Queue>) -> Self {
+    pub(crate) fn new(id: WorkerId, service: String, queues: &[Queue]) -> Self {
+        let lane = |queue: &Queue| LaneVitals {
+            queue: *queue,
+            in_hand: AtomicU64::new(0),
+            looped_ms: AtomicI64::new(now_ms()),
+            answered_ms: AtomicI64::new(now_ms()),
+            stuck: AtomicBool::new(false),
+            lease: Mutex::new(None),
+        };
         Self {
             id,
             service,
-            queues,
-            in_flight: AtomicU64::new(0),
+            lanes: queues.iter().map(lane).collect(),
             ended: AtomicU64::new(0),
-            leases: Mutex::new(Vec::new()),
-            last_beat_ms: AtomicI64::new(SystemClock.now().timestamp_millis()),
+            last_beat_ms: AtomicI64::new(now_ms()),
             stop: AtomicBool::new(false),
+            suspect: Arc::new(Semaphore::new(1)),
         }
     }
 
-    /// From now on the lease of `queue` is `name`.
-    pub(crate) fn hold(&self, queue: Queue, name: &str) {
-        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        leases.retain(|(held, _)| *held != queue);
-        leases.push((queue, name.to_owned()));
+    pub(crate) fn queues(&self) -> Vec<Queue> {
+        self.lanes.iter().map(|lane| lane.queue).collect()
     }
 
-    /// The lease of `queue` is not renewed any more.
-    pub(crate) fn let_go(&self, queue: Queue) {
-        self.leases.lock().unwrap_or_else(PoisonError::into_inner).retain(|(held, _)| *held != queue);
+    fn lane(&self, slot: usize, act: impl FnOnce(&LaneVitals)) {
+        if let Some(lane) = self.lanes.get(slot) {
+            act(lane);
+        }
+    }
+
+    /// From now on the lane's lease is `name`.
+    pub(crate) fn hold(&self, slot: usize, leases: &str, name: &str) {
+        let held = Some((leases.to_owned(), name.to_owned()));
+        self.lane(slot, |lane| *lane.lease.lock().unwrap_or_else(PoisonError::into_inner) = held);
+    }
+
+    /// The lane's lease is not renewed any more.
+    pub(crate) fn let_go(&self, slot: usize) {
+        self.lane(slot, |lane| *lane.lease.lock().unwrap_or_else(PoisonError::into_inner) = None);
+    }
+
+    pub(crate) fn in_hand(&self, slot: usize, jobs: usize) {
+        self.lane(slot, |lane| lane.in_hand.store(u64::try_from(jobs).unwrap_or(u64::MAX), Ordering::Relaxed));
+    }
+
+    pub(crate) fn looped(&self, slot: usize) {
+        self.lane(slot, |lane| lane.looped_ms.store(now_ms(), Ordering::Relaxed));
+    }
+
+    pub(crate) fn answered(&self, slot: usize) {
+        self.lane(slot, |lane| lane.answered_ms.store(now_ms(), Ordering::Relaxed));
+    }
+
+    pub(crate) fn stuck(&self, slot: usize, stuck: bool) {
+        self.lane(slot, |lane| lane.stuck.store(stuck, Ordering::Relaxed));
+    }
+
+    pub(crate) fn ended(&self) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn jobs_ended(&self) -> u64 {
+        self.ended.load(Ordering::Relaxed)
     }
 
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
+
+    /// What is not well, for readiness.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let now = now_ms();
+        let late = |since: &AtomicI64| {
+            let age = now.saturating_sub(since.load(Ordering::Relaxed));
+            (age > 10_000).then(|| age / 1_000)
+        };
+        if let Some(seconds) = late(&self.last_beat_ms) {
+            return Err(format!("no sign of life written for {seconds} s"));
+        }
+        for lane in &self.lanes {
+            let queue = lane.queue;
+            if let Some(seconds) = late(&lane.looped_ms) {
+                return Err(format!("queue {queue}: the worker's loop has not gone round for {seconds} s"));
+            }
+            if let Some(seconds) = late(&lane.answered_ms) {
+                return Err(format!("queue {queue}: Redis has not answered for {seconds} s"));
+            }
+            if lane.stuck.load(Ordering::Relaxed) {
+                return Err(format!("queue {queue}: jobs wait and none is claimed"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Takes a lease, or renews it; `false` when it was lost.
 pub(crate) async fn renew(
-    redis: &mut kv::Connection,
-    queue: Queue,
+    redis: &mut Connection,
+    leases: &str,
     lease: &str,
+    time: Duration,
     take: bool,
-) -> Result<bool, redis::RedisError> {
-    let held: i64 = RENEW
-        .key(keys::of_queue(queue, "leases"))
-        .arg(lease)
-        .arg(u64::try_from(LEASE.as_millis()).unwrap_or(5_000))
-        .arg(if take { "1" } else { "0" })
-        .invoke_async(redis)
-        .await?;
-    Ok(held == 1)
+) -> Result<bool, RedisError> {
+    let mut cmd = call(&RENEW, &[leases]);
+    cmd.arg(lease).arg(millis(time)).arg(u8::from(take));
+    Ok(run::<i64>(redis, &RENEW, &cmd).await? == 1)
 }
 
 /// Starts the thread. It ends after [`Vitals::stop`] and removes the sign of life.
-pub(crate) fn keep_alive(kv: Kv, vitals: Arc<Vitals>) -> std::io::Result<std::thread::JoinHandle<()>> {
+pub(crate) fn keep_alive(
+    kv: Kv,
+    vitals: Arc<Vitals>,
+    settings: WorkerSettings,
+) -> std::io::Result<std::thread::JoinHandle<()>> {
     std::thread::Builder::new().name("lease".to_owned()).spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
             tracing::error!("the lease thread has no runtime; the watchdog will see it");
             return;
         };
-        runtime.block_on(beat_until_stopped(&kv, &vitals));
+        runtime.block_on(beat_until_stopped(&kv, &vitals, &settings));
     })
 }
 
-async fn beat_until_stopped(kv: &Kv, vitals: &Vitals) {
+async fn beat_until_stopped(kv: &Kv, vitals: &Vitals, settings: &WorkerSettings) {
     let started_at = SystemClock.now();
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned());
     let key = keys::heartbeat(vitals.id);
-    let mut ended_by_second = std::collections::VecDeque::from([0_u64; 60]);
+    // A connection of its own: the shared ones live on the other runtime.
+    let mut redis = kv.dedicated(Duration::ZERO);
+    let mut ended_by_beat = VecDeque::from([0_u64; 60]);
     let mut ended_before = 0;
-    // A connection of its own: the shared one lives on the other runtime.
-    let mut connection = None;
     while !vitals.stop.load(Ordering::Relaxed) {
-        let ended = vitals.ended.load(Ordering::Relaxed);
-        ended_by_second.pop_front();
-        ended_by_second.push_back(ended.saturating_sub(ended_before));
+        let ended = vitals.jobs_ended();
+        ended_by_beat.pop_front();
+        ended_by_beat.push_back(ended.saturating_sub(ended_before));
         ended_before = ended;
         let heartbeat = Heartbeat {
             id: vitals.id,
@@ -134,53 +215,57 @@ async fn beat_until_stopped(kv: &Kv, vitals: &Vitals) {
             host: host.clone(),
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            queues: vitals.queues.clone(),
-            in_flight: vitals.in_flight.load(Ordering::Relaxed),
-            jobs_per_minute: ended_by_second.iter().sum(),
+            queues: vitals.queues(),
+            in_flight: vitals.lanes.iter().map(|lane| lane.in_hand.load(Ordering::Relaxed)).sum(),
+            jobs_per_minute: ended_by_beat.iter().sum(),
             started_at,
             beat_at: SystemClock.now(),
         };
-        if connection.is_none() {
-            connection = kv.blocking(Duration::ZERO).await.ok();
-        }
-        if let Some(redis) = &mut connection {
-            if let Err(error) = beat(redis, vitals, &key, &heartbeat).await {
-                tracing::warn!(%error, "the sign of life could not be written");
-                connection = None;
-            } else {
-                vitals.last_beat_ms.store(SystemClock.now().timestamp_millis(), Ordering::Relaxed);
+        // After a failure it tries sooner, so that leases are renewed well within the grace that follows an outage.
+        let pause = match beat(&mut redis, vitals, &key, &heartbeat, settings).await {
+            Ok(()) => {
+                vitals.last_beat_ms.store(now_ms(), Ordering::Relaxed);
+                settings.beat
             }
-        }
+            Err(error) => {
+                tracing::warn!(%error, "the sign of life could not be written");
+                settings.beat / 4
+            }
+        };
         for _ in 0..20 {
             if vitals.stop.load(Ordering::Relaxed) {
                 break;
             }
-            tokio::time::sleep(BEAT / 20).await;
+            tokio::time::sleep(pause / 20).await;
         }
     }
-    if let Some(redis) = &mut connection {
-        let _gone_by_itself_in_5_s: Result<(), _> = redis::cmd("DEL").arg(&key).query_async(redis).await;
-    }
+    let _gone_by_itself_in_5_s: Result<(), _> = redis::cmd("DEL").arg(&key).query_async(&mut redis).await;
+    let id = vitals.id.to_string();
+    let _gone_by_itself_too: Result<(), _> =
+        redis::cmd("ZREM").arg(keys::WORKERS).arg(id).query_async(&mut redis).await;
 }
 
 async fn beat(
-    redis: &mut redis::aio::MultiplexedConnection,
+    redis: &mut Connection,
     vitals: &Vitals,
     key: &str,
     heartbeat: &Heartbeat,
-) -> Result<(), redis::RedisError> {
-    let text = serde_json::to_string(heartbeat).unwrap_or_default();
-    redis::cmd("SET").arg(key).arg(text).arg("EX").arg(LEASE.as_secs()).query_async::<()>(redis).await?;
-    let leases = vitals.leases.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    for (queue, lease) in leases {
-        // A lost lease is the lane's to notice, in its next turn.
-        let _held: i64 = RENEW
-            .key(keys::of_queue(queue, "leases"))
-            .arg(&lease)
-            .arg(u64::try_from(LEASE.as_millis()).unwrap_or(5_000))
-            .arg("0")
-            .invoke_async(redis)
-            .await?;
+    settings: &WorkerSettings,
+) -> Result<(), RedisError> {
+    // Leases first: they are what matters.
+    for lane in &vitals.lanes {
+        let held = lane.lease.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((leases, lease)) = held {
+            // A lost lease is the lane's to notice, in its next turn.
+            let _held = renew(redis, &leases, &lease, settings.lease, false).await?;
+        }
     }
-    Ok(())
+    let text = serde_json::to_string(heartbeat).unwrap_or_default();
+    redis::cmd("SET").arg(key).arg(text).arg("PX").arg(millis(settings.lease)).query_async::<()>(redis).await?;
+    // The list of workers is for the console; those that ended without a word leave it after a minute.
+    let now = now_ms();
+    let mut note = redis::cmd("ZADD");
+    note.arg(keys::WORKERS).arg(now).arg(vitals.id.to_string()).query_async::<()>(redis).await?;
+    let mut forget = redis::cmd("ZREMRANGEBYSCORE");
+    forget.arg(keys::WORKERS).arg("-inf").arg(now - 60_000).query_async(redis).await
 }

@@ -49,17 +49,28 @@
 //! ```
 
 pub mod admin;
+mod budget;
+mod census;
+mod circuit;
 mod envelope;
 mod execute;
 mod handler;
+mod histogram;
+mod intake;
+mod kinds;
 mod lane;
+mod layout;
 mod lease;
+mod measure;
 mod producer;
 mod scripts;
-mod wake;
+mod settings;
+mod verdict;
 mod worker;
 
-pub use envelope::{Envelope, EnvelopeError};
+pub use circuit::{Circuit, CircuitPolicy};
+pub use envelope::{Envelope, EnvelopeError, Failure, Replay};
 pub use handler::{BatchHandler, BatchPolicy, Handler, JobContext, JobError, Outcome};
 pub use producer::{Enqueue, EnqueueError, Producer};
+pub use settings::{OutagePolicy, Rate, WorkerSettings};
 pub use worker::{Worker, WorkerBuilder, WorkerError, WorkerHealth};

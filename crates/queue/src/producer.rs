@@ -1,19 +1,25 @@
 //! Pushing jobs.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use domain::clock::{Clock, SystemClock};
 use domain::ids::JobId;
 use domain::job::{Job, Queue};
-use kv::{Kv, KvError, keys, redis, tried};
+use kv::redis;
+use kv::{Connection, Kv, KvError, tried};
 use serde_json::value::RawValue;
 
-use crate::envelope::{Envelope, EnvelopeError};
-use crate::scripts::{CALL_LIMIT, PUSH_ONCE};
+use crate::budget::Budgets;
+use crate::envelope::{Draft, Envelope, EnvelopeError};
+use crate::layout::{Lane, Layout, MINUTES_KEPT, this_minute};
+use crate::scripts::{CALL_LIMIT, PUSH_LATER, PUSH_ONCE, call, run};
+use crate::verdict::{marked, millis};
 
-/// The largest job that is taken; what is bigger belongs into Postgres, with its id in the job.
-const PAYLOAD_LIMIT: usize = 256 * 1024;
+/// How long replicas have to confirm a push.
+const REPLICA_LIMIT: Duration = Duration::from_secs(1);
 
 /// Why a job was not pushed.
 #[derive(Debug, thiserror::Error)]
@@ -25,9 +31,28 @@ pub enum EnqueueError {
     #[error("the envelope cannot be written")]
     Envelope(#[from] EnvelopeError),
     /// The job is too big.
-    #[error("the job has {0} bytes; the limit is {PAYLOAD_LIMIT}: store it and push its id")]
-    TooBig(usize),
-    /// Redis did not take it.
+    #[error("the job has {size} bytes; the limit is {limit}: store it and push its id")]
+    TooBig {
+        /// Bytes of the envelope.
+        size: usize,
+        /// `QUEUE_MAX_JOB_BYTES`.
+        limit: usize,
+    },
+    /// The queue holds as much as it may. Workers are behind: wait, and try again later.
+    #[error("queue {queue} is full: {used} of {limit} bytes of memory are waiting jobs")]
+    Full {
+        /// The queue.
+        queue: Queue,
+        /// Memory of its waiting jobs, in bytes.
+        used: u64,
+        /// `QUEUE_MAX_BYTES`.
+        limit: u64,
+    },
+    /// The job is pushed, but too few replicas confirmed it: a fail-over in this moment could lose it. Pushing it again is safe
+    /// where its effect has a key.
+    #[error("the job was pushed, but only {0} replicas have it")]
+    NotReplicated(u32),
+    /// Redis did not take it, or its answer was lost.
     #[error("the job was not pushed")]
     Redis(#[from] KvError),
 }
@@ -69,26 +94,40 @@ impl<'a, J: Job> Enqueue<'a, J> {
 
     /// Not before this long from now.
     #[must_use]
-    pub fn delay(mut self, delay: Duration) -> Self {
-        self.not_before = TimeDelta::from_std(delay).ok().and_then(|delay| SystemClock.now().checked_add_signed(delay));
+    pub fn delay(self, delay: Duration) -> Self {
+        let time = TimeDelta::from_std(delay).ok().and_then(|delay| SystemClock.now().checked_add_signed(delay));
+        self.not_before(time.unwrap_or(DateTime::<Utc>::MAX_UTC))
+    }
+
+    /// Not before `time`.
+    #[must_use]
+    pub fn not_before(mut self, time: DateTime<Utc>) -> Self {
+        self.not_before = Some(time);
         self
     }
 
-    /// Not after this time: then it is dropped as expired.
+    /// Not after `time`: then it is dropped, counted as expired.
     #[must_use]
     pub fn not_after(mut self, time: DateTime<Utc>) -> Self {
         self.not_after = Some(time);
         self
     }
 
-    /// Only if nothing with this key was pushed within `window`.
+    /// Not if `key` was pushed to this queue within `window`, whatever became of it.
     #[must_use]
     pub fn dedupe(mut self, key: impl Into<String>, window: Duration) -> Self {
         self.dedupe = Some((key.into(), window));
         self
     }
 
-    /// Notes what it belongs to.
+    /// Under this id, such as the outbox row's.
+    #[must_use]
+    pub fn id(mut self, id: JobId) -> Self {
+        self.id = id;
+        self
+    }
+
+    /// What it belongs to.
     #[must_use]
     pub fn correlation_id(mut self, id: impl Into<String>) -> Self {
         self.correlation_id = Some(id.into());
@@ -100,75 +139,90 @@ impl<'a, J: Job> Enqueue<'a, J> {
 #[derive(Clone)]
 pub struct Producer {
     kv: Kv,
+    redis: Connection,
+    budgets: Arc<Budgets>,
+    /// The minute whose counters were given their time to live.
+    minute: Arc<AtomicI64>,
+}
+
+/// Where a body goes.
+#[derive(Clone, Copy)]
+enum To {
+    List(Lane),
+    /// When it is due, in milliseconds since the epoch, and to which list then.
+    Delayed(i64, Lane),
 }
 
 impl Producer {
     /// A producer.
     #[must_use]
     pub fn new(kv: Kv) -> Self {
-        Self { kv }
+        // Waiting for replicas holds up a connection, so that is not done on the one that everybody shares.
+        let redis = if kv.wait_replicas() > 0 { kv.dedicated(REPLICA_LIMIT) } else { kv.commands() };
+        let budgets = Arc::new(Budgets::new(kv.queue_bytes()));
+        Self { redis, budgets, kv, minute: Arc::new(AtomicI64::new(0)) }
     }
 
-    /// Pushes a job; `None` when its dedupe key was used within the window.
+    /// Pushes one job. `None`: its dedupe key was used within the window, nothing was pushed.
     pub async fn enqueue<J: Job>(&self, enqueue: Enqueue<'_, J>) -> Result<Option<JobId>, EnqueueError> {
-        let payload = serde_json::value::to_raw_value(enqueue.job)?;
-        let mut envelope = Envelope::new(enqueue.id, J::KIND, &payload);
-        envelope.v = (J::VERSION != 1).then_some(J::VERSION);
-        envelope.enqueued_at = Some(SystemClock.now());
-        envelope.not_before = enqueue.not_before;
-        envelope.not_after = enqueue.not_after;
-        envelope.correlation_id = enqueue.correlation_id.map(Into::into);
-        envelope.traceparent = telemetry::propagation::current_traceparent().map(Into::into);
-        envelope.dedupe_key = enqueue.dedupe.as_ref().map(|(key, _)| key.as_str().into());
-        let body = sized(envelope.to_bytes()?)?;
-        let due = enqueue.not_before.map(|time| time.timestamp_millis());
-        let list = match (due, enqueue.urgent) {
-            (Some(_), _) => keys::of_queue(J::QUEUE, "delayed"),
-            (None, true) => keys::urgent(J::QUEUE),
-            (None, false) => keys::ready(J::QUEUE),
+        let now = SystemClock.now();
+        let traceparent = telemetry::propagation::current_traceparent();
+        let body = self.sized(serde_json::to_vec(&Draft {
+            id: enqueue.id,
+            kind: J::KIND,
+            payload: enqueue.job,
+            v: (J::VERSION != 1).then_some(J::VERSION),
+            enqueued_at: &now.to_rfc3339_opts(SecondsFormat::Micros, true),
+            not_before: enqueue.not_before,
+            not_after: enqueue.not_after,
+            dedupe_key: enqueue.dedupe.as_ref().map(|(key, _)| key.as_str()),
+            correlation_id: enqueue.correlation_id.as_deref(),
+            traceparent: traceparent.as_deref(),
+        })?)?;
+        let lane = if enqueue.urgent { Lane::Urgent } else { Lane::Normal };
+        let to = match enqueue.not_before {
+            Some(time) => To::Delayed(time.timestamp_millis(), lane),
+            None => To::List(lane),
         };
-        let mut redis = self.kv.commands();
-        let pushed: i64 = match (&enqueue.dedupe, due) {
-            (Some((key, window)), _) => PUSH_ONCE
-                .key(&list)
-                .key(keys::of_queue(J::QUEUE, format_args!("once:{key}")))
-                .arg(&body)
-                .arg(u64::try_from(window.as_millis()).unwrap_or(u64::MAX).max(1))
-                .arg(due.map(|due| due.to_string()).unwrap_or_default())
-                .invoke_async(&mut redis)
-                .await
-                .map_err(tried("pushing a job once"))?,
-            (None, Some(due)) => redis::cmd("ZADD")
-                .arg(&list)
-                .arg(due)
-                .arg(&body)
-                .query_async(&mut redis)
-                .await
-                .map_err(tried("delaying a job"))?,
-            (None, None) => redis::cmd("RPUSH")
-                .arg(&list)
-                .arg(&body)
-                .query_async(&mut redis)
-                .await
-                .map_err(tried("pushing a job"))?,
-        };
-        Ok((pushed > 0).then_some(enqueue.id))
+        match &enqueue.dedupe {
+            None => self.push(J::QUEUE, to, &[body]).await.map(|()| Some(enqueue.id)),
+            Some((key, window)) => self.push_once(J::QUEUE, to, &body, enqueue.id, key, *window).await,
+        }
     }
 
     /// Pushes many jobs in few calls, in order. After an error an unknown part of them is pushed.
     pub async fn enqueue_many<J: Job>(&self, jobs: &[J]) -> Result<(), EnqueueError> {
-        let mut bodies = Vec::with_capacity(jobs.len().min(CALL_LIMIT));
-        let now = SystemClock.now();
-        for chunk in jobs.chunks(CALL_LIMIT) {
-            bodies.clear();
-            for job in chunk {
-                let payload = serde_json::value::to_raw_value(job)?;
-                let mut envelope = Envelope::new(JobId::generate(), J::KIND, &payload);
-                envelope.v = (J::VERSION != 1).then_some(J::VERSION);
-                envelope.enqueued_at = Some(now);
-                bodies.push(sized(envelope.to_bytes()?)?);
-            }
-            self.push_bodies(J::QUEUE, false, &bodies).await?;
+        let enqueued_at = SystemClock.now().to_rfc3339_opts(SecondsFormat::Micros, true);
+        let traceparent = telemetry::propagation::current_traceparent();
+        let write = |jobs: &[J]| -> Result<Vec<Vec<u8>>, EnqueueError> {
+            let each = jobs.iter().map(|job| {
+                let draft = Draft {
+                    id: JobId::generate(),
+                    kind: J::KIND,
+                    payload: job,
+                    v: (J::VERSION != 1).then_some(J::VERSION),
+                    enqueued_at: &enqueued_at,
+                    not_before: None,
+                    not_after: None,
+                    dedupe_key: None,
+                    correlation_id: None,
+                    traceparent: traceparent.as_deref(),
+                };
+                let mut body = Vec::with_capacity(256);
+                serde_json::to_writer(&mut body, &draft)?;
+                self.sized(body)
+            });
+            each.collect()
+        };
+        let mut chunks = jobs.chunks(CALL_LIMIT);
+        let mut bodies = write(chunks.next().unwrap_or_default())?;
+        while !bodies.is_empty() {
+            // The next chunk is written while Redis takes this one.
+            let (pushed, next) = tokio::join!(self.push(J::QUEUE, To::List(Lane::Normal), &bodies), async {
+                write(chunks.next().unwrap_or_default())
+            });
+            pushed?;
+            bodies = next?;
         }
         Ok(())
     }
@@ -180,17 +234,13 @@ impl Producer {
         urgent: bool,
         envelope: &Envelope<'_>,
     ) -> Result<(), EnqueueError> {
-        let body = sized(envelope.to_bytes()?)?;
-        match envelope.not_before.filter(|time| *time > SystemClock.now()) {
-            None => self.push_bodies(queue, urgent, &[body]).await,
-            Some(due) => {
-                let delayed = keys::of_queue(queue, "delayed");
-                let mut command = redis::cmd("ZADD");
-                command.arg(delayed).arg(due.timestamp_millis()).arg(body);
-                command.query_async::<()>(&mut self.kv.commands()).await.map_err(tried("delaying a job"))?;
-                Ok(())
-            }
-        }
+        let body = self.sized(envelope.to_bytes()?)?;
+        let lane = if urgent { Lane::Urgent } else { Lane::Normal };
+        let to = match envelope.not_before.filter(|time| *time > SystemClock.now()) {
+            Some(due) => To::Delayed(due.timestamp_millis(), lane),
+            None => To::List(lane),
+        };
+        self.push(queue, to, &[body]).await
     }
 
     /// Pushes a payload that is JSON already.
@@ -209,19 +259,87 @@ impl Producer {
 
     /// Pushes elements as they are.
     pub async fn push_bodies(&self, queue: Queue, urgent: bool, bodies: &[Vec<u8>]) -> Result<(), EnqueueError> {
-        let list = if urgent { keys::urgent(queue) } else { keys::ready(queue) };
+        let lane = if urgent { Lane::Urgent } else { Lane::Normal };
         for chunk in bodies.chunks(CALL_LIMIT) {
-            redis::cmd("RPUSH")
-                .arg(&list)
-                .arg(chunk)
-                .query_async::<()>(&mut self.kv.commands())
-                .await
-                .map_err(tried("pushing jobs"))?;
+            self.push(queue, To::List(lane), chunk).await?;
         }
         Ok(())
     }
-}
 
-fn sized(body: Vec<u8>) -> Result<Vec<u8>, EnqueueError> {
-    if body.len() > PAYLOAD_LIMIT { Err(EnqueueError::TooBig(body.len())) } else { Ok(body) }
+    /// Pushes up to 500 bodies and counts them, all or nothing.
+    async fn push(&self, queue: Queue, to: To, bodies: &[Vec<u8>]) -> Result<(), EnqueueError> {
+        let layout = Layout::new(queue, self.kv.mode());
+        let mut redis = self.redis.clone();
+        self.budgets.check(&mut redis, &layout).await?;
+        match to {
+            To::List(lane) => {
+                let list = if lane == Lane::Urgent { &layout.urgent } else { &layout.ready };
+                let minute = this_minute();
+                let key = layout.minute(minute);
+                let mut pipe = redis::pipe();
+                pipe.atomic();
+                pipe.cmd("RPUSH").arg(list).arg(bodies).ignore();
+                pipe.cmd("HINCRBY").arg(&layout.counts).arg("pushed").arg(bodies.len()).ignore();
+                pipe.cmd("HINCRBY").arg(&key).arg("enqueued").arg(bodies.len()).ignore();
+                if self.minute.swap(minute, Ordering::Relaxed) != minute {
+                    pipe.cmd("EXPIRE").arg(&key).arg(MINUTES_KEPT.as_secs()).ignore();
+                }
+                pipe.query_async::<()>(&mut redis).await.map_err(tried("pushing jobs"))?;
+            }
+            To::Delayed(due, lane) => {
+                let mut cmd = call(&PUSH_LATER, &[&layout.delayed, &layout.counts, &layout.this_minute()]);
+                cmd.arg(due);
+                for body in bodies {
+                    cmd.arg(marked(lane, body));
+                }
+                run::<u64>(&mut redis, &PUSH_LATER, &cmd).await.map_err(tried("scheduling jobs"))?;
+            }
+        }
+        self.confirm().await
+    }
+
+    async fn push_once(
+        &self,
+        queue: Queue,
+        to: To,
+        body: &[u8],
+        id: JobId,
+        key: &str,
+        window: Duration,
+    ) -> Result<Option<JobId>, EnqueueError> {
+        let layout = Layout::new(queue, self.kv.mode());
+        let mut redis = self.redis.clone();
+        self.budgets.check(&mut redis, &layout).await?;
+        let once = layout.once(key);
+        let minute = layout.this_minute();
+        let (list, body, due) = match to {
+            To::List(Lane::Urgent) => (&layout.urgent, body.to_vec(), String::new()),
+            To::List(_) => (&layout.ready, body.to_vec(), String::new()),
+            To::Delayed(due, lane) => (&layout.delayed, marked(lane, body), due.to_string()),
+        };
+        let mut cmd = call(&PUSH_ONCE, &[list, &once, &layout.counts, &minute]);
+        cmd.arg(body).arg(millis(window).max(1)).arg(due).arg(id.to_string());
+        let before: Option<String> = run(&mut redis, &PUSH_ONCE, &cmd).await.map_err(tried("pushing a job once"))?;
+        if before.is_some() {
+            return Ok(None);
+        }
+        self.confirm().await.map(|()| Some(id))
+    }
+
+    /// Waits until the replicas have what was pushed, where that is asked for.
+    async fn confirm(&self) -> Result<(), EnqueueError> {
+        let wanted = self.kv.wait_replicas();
+        if wanted == 0 {
+            return Ok(());
+        }
+        let mut wait = redis::cmd("WAIT");
+        wait.arg(wanted).arg(millis(REPLICA_LIMIT));
+        let have: u32 = wait.query_async(&mut self.redis.clone()).await.map_err(tried("waiting for replicas"))?;
+        if have < wanted { Err(EnqueueError::NotReplicated(have)) } else { Ok(()) }
+    }
+
+    fn sized(&self, body: Vec<u8>) -> Result<Vec<u8>, EnqueueError> {
+        let limit = self.kv.job_bytes();
+        if body.len() > limit { Err(EnqueueError::TooBig { size: body.len(), limit }) } else { Ok(body) }
+    }
 }

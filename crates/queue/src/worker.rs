@@ -1,20 +1,22 @@
 //! A worker: the queues of one service in one process.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use domain::clock::{Clock, SystemClock};
 use domain::ids::WorkerId;
 use domain::job::{Job, Queue};
 use kv::Kv;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::execute::{Kind, Kinds};
+use crate::census::keep_census;
+use crate::circuit::Circuit;
 use crate::handler::{BatchHandler, BatchPolicy, Handler};
-use crate::lane::Lane;
+use crate::kinds::{Kind, Kinds};
+use crate::lane::{Lane, Parts};
+use crate::layout::Layout;
 use crate::lease::{Vitals, keep_alive};
+use crate::settings::{Rate, WorkerSettings};
 
 /// Why a worker cannot be built or started.
 #[derive(Debug, thiserror::Error)]
@@ -30,64 +32,112 @@ pub enum WorkerError {
     /// A queue has no handler.
     #[error("queue {0} has no handler: its jobs would all become dead letters")]
     NoHandler(Queue),
+    /// Two handlers for one kind.
+    #[error("kind {0} has two handlers")]
+    TwoHandlers(&'static str),
+    /// Settings that cannot work.
+    #[error("the lease must be at least three beats long, and the crash limit 1 to 9")]
+    Settings,
     /// The lease thread cannot start.
     #[error("the lease thread cannot start")]
     Thread(#[from] std::io::Error),
+}
+
+#[derive(Default)]
+struct QueuePlan {
+    concurrency: Option<usize>,
+    rate: Option<Rate>,
+    circuit: Option<Circuit>,
+    kinds: Kinds,
+    twice: Option<&'static str>,
 }
 
 /// Puts a worker together.
 pub struct WorkerBuilder {
     kv: Kv,
     service: String,
-    concurrency: HashMap<Queue, usize>,
-    kinds: Vec<(Queue, Kind)>,
+    settings: WorkerSettings,
+    plans: BTreeMap<Queue, QueuePlan>,
 }
 
 impl WorkerBuilder {
-    /// Serves `queue` with at most `concurrency` jobs at a time (at least one).
+    /// Serves `queue` with at most `concurrency` handlers at a time (at least one). A batch counts as one handler.
     #[must_use]
     pub fn queue(mut self, queue: Queue, concurrency: usize) -> Self {
-        self.concurrency.insert(queue, concurrency.max(1));
+        self.plans.entry(queue).or_default().concurrency = Some(concurrency.max(1));
+        self
+    }
+
+    /// Lets `queue` start no more jobs than `rate` allows, over all workers together.
+    #[must_use]
+    pub fn rate(mut self, queue: Queue, rate: Rate) -> Self {
+        self.plans.entry(queue).or_default().rate = Some(rate);
+        self
+    }
+
+    /// Claims nothing from `queue` while `circuit` is open. The queue's outcomes are what opens and closes it.
+    #[must_use]
+    pub fn circuit(mut self, queue: Queue, circuit: Circuit) -> Self {
+        self.plans.entry(queue).or_default().circuit = Some(circuit);
         self
     }
 
     /// Runs jobs of kind `J` with `handler`.
     #[must_use]
-    pub fn register<J: Job>(mut self, handler: impl Handler<J>) -> Self {
-        self.kinds.push((J::QUEUE, Kind::one(handler)));
-        self
+    pub fn register<J: Job>(self, handler: impl Handler<J>) -> Self {
+        self.add(J::QUEUE, Kind::one(handler))
     }
 
     /// Runs jobs of kind `J` in batches.
     #[must_use]
-    pub fn register_batch<J: Job>(mut self, handler: impl BatchHandler<J>, policy: BatchPolicy) -> Self {
-        self.kinds.push((J::QUEUE, Kind::many(handler, policy)));
+    pub fn register_batch<J: Job>(self, handler: impl BatchHandler<J>, policy: BatchPolicy) -> Self {
+        self.add(J::QUEUE, Kind::many(handler, policy))
+    }
+
+    /// Changes the defaults.
+    #[must_use]
+    pub fn settings(mut self, settings: WorkerSettings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    fn add(mut self, queue: Queue, kind: Kind) -> Self {
+        let plan = self.plans.entry(queue).or_default();
+        let name = kind.name;
+        if plan.kinds.insert(name, kind).is_some() {
+            plan.twice = Some(name);
+        }
         self
     }
 
     /// The worker.
     pub fn build(self) -> Result<Worker, WorkerError> {
-        let mut by_queue: HashMap<Queue, Kinds> = HashMap::new();
-        for (queue, kind) in self.kinds {
-            if !self.concurrency.contains_key(&queue) {
-                return Err(WorkerError::QueueNotNamed { kind: kind.name, queue });
+        let settings = self.settings;
+        if settings.lease < settings.beat * 3 || !(1..=9).contains(&settings.crash_limit) {
+            return Err(WorkerError::Settings);
+        }
+        let queues: Vec<_> = self.plans.keys().copied().collect();
+        let vitals = Arc::new(Vitals::new(WorkerId::generate(), self.service, &queues));
+        let mut lanes = Vec::with_capacity(queues.len());
+        for (slot, (queue, plan)) in self.plans.into_iter().enumerate() {
+            if let Some(kind) = plan.twice {
+                return Err(WorkerError::TwoHandlers(kind));
             }
-            by_queue.entry(queue).or_default().insert(kind.name, kind);
+            let Some(kind) = plan.kinds.keys().next() else { return Err(WorkerError::NoHandler(queue)) };
+            let Some(concurrency) = plan.concurrency else { return Err(WorkerError::QueueNotNamed { kind, queue }) };
+            lanes.push(Lane::new(Parts {
+                layout: Layout::new(queue, self.kv.mode()),
+                kv: self.kv.clone(),
+                concurrency,
+                kinds: plan.kinds,
+                rate: plan.rate,
+                circuit: plan.circuit,
+                settings: settings.clone(),
+                vitals: vitals.clone(),
+                slot,
+            }));
         }
-        let mut queues: Vec<_> = self.concurrency.keys().copied().collect();
-        queues.sort();
-        if let Some(queue) = queues.iter().find(|queue| !by_queue.contains_key(queue)) {
-            return Err(WorkerError::NoHandler(*queue));
-        }
-        let vitals = Arc::new(Vitals::new(WorkerId::generate(), self.service, queues));
-        let lanes = by_queue
-            .into_iter()
-            .map(|(queue, kinds)| {
-                let concurrency = self.concurrency.get(&queue).copied().unwrap_or(1);
-                Lane::new(self.kv.clone(), queue, concurrency, kinds, vitals.clone())
-            })
-            .collect();
-        Ok(Worker { kv: self.kv, vitals, lanes })
+        Ok(Worker { kv: self.kv, vitals, lanes, settings })
     }
 }
 
@@ -96,13 +146,14 @@ pub struct Worker {
     kv: Kv,
     vitals: Arc<Vitals>,
     lanes: Vec<Lane>,
+    settings: WorkerSettings,
 }
 
 impl Worker {
     /// Begins a worker of `service`.
     #[must_use]
     pub fn builder(kv: Kv, service: &str) -> WorkerBuilder {
-        WorkerBuilder { kv, service: service.to_owned(), concurrency: HashMap::new(), kinds: Vec::new() }
+        WorkerBuilder { kv, service: service.to_owned(), settings: WorkerSettings::default(), plans: BTreeMap::new() }
     }
 
     /// Its id, fresh at every start.
@@ -117,20 +168,25 @@ impl Worker {
         WorkerHealth { vitals: self.vitals.clone() }
     }
 
-    /// Works until `shutdown` is cancelled; returns when running jobs have ended (25 s at most) and the rest is given back.
+    /// Works until `shutdown` is cancelled. Then jobs that have not started go back at once; it returns when running jobs
+    /// have ended (25 s at most) and the rest is given back.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), WorkerError> {
-        tracing::info!(worker.id = %self.vitals.id, queues = ?self.vitals.queues, "worker started");
-        let thread = keep_alive(self.kv, self.vitals.clone())?;
-        let (lanes, watches) = (TaskTracker::new(), TaskTracker::new());
+        let queues = self.vitals.queues();
+        tracing::info!(worker.id = %self.vitals.id, ?queues, "worker started");
+        let thread = keep_alive(self.kv.clone(), self.vitals.clone(), self.settings)?;
+        let (lanes, company) = (TaskTracker::new(), TaskTracker::new());
+        for queue in queues {
+            company.spawn(keep_census(self.kv.clone(), queue, shutdown.clone()));
+        }
         for lane in self.lanes {
-            lanes.spawn(lane.run(watches.clone(), shutdown.clone()));
+            lanes.spawn(lane.run(shutdown.clone()));
         }
         lanes.close();
         lanes.wait().await;
         self.vitals.stop();
         // The thread looks at the flag every 50 ms.
         let _ended = tokio::task::spawn_blocking(move || thread.join()).await;
-        tracing::info!(worker.id = %self.vitals.id, jobs = self.vitals.ended.load(Ordering::Relaxed), "worker stopped");
+        tracing::info!(worker.id = %self.vitals.id, jobs = self.vitals.jobs_ended(), "worker stopped");
         Ok(())
     }
 }
@@ -142,9 +198,9 @@ pub struct WorkerHealth {
 }
 
 impl WorkerHealth {
-    /// `Err` with the reason when the sign of life could not be written for ten seconds.
+    /// `Err` with the reason when for ten seconds its sign of life could not be written, a queue's loop has not gone round,
+    /// Redis has not answered it, or jobs waited with room for them and none was claimed.
     pub fn check(&self) -> Result<(), String> {
-        let age = SystemClock.now().timestamp_millis().saturating_sub(self.vitals.last_beat_ms.load(Ordering::Relaxed));
-        if age > 10_000 { Err(format!("no sign of life written for {} s", age / 1_000)) } else { Ok(()) }
+        self.vitals.check()
     }
 }

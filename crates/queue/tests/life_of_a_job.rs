@@ -119,15 +119,15 @@ async fn a_failing_job_is_tried_three_times_then_buried_then_replayed_twice() {
             ("attempts-used-up", "the provider is down: inner")
         );
         assert_eq!((letter.attempt, letter.failures.len()), (3, 2 + 2 * round));
-        assert!(admin::replay(&kv, QUEUE, &id).await.unwrap());
+        assert!(admin::replay(&kv, QUEUE, &id, "asha").await.unwrap());
     }
     eventually("the third death", SOON, async || admin::dead_letter(&kv, QUEUE, &id).await.unwrap()).await;
     assert_eq!(handler.attempts(job.withdrawal_id), [1, 2, 3, 1, 2, 3, 1, 2, 3]);
     fixed.store(true, std::sync::atomic::Ordering::Relaxed);
-    assert!(admin::replay(&kv, QUEUE, &id).await.unwrap());
+    assert!(admin::replay(&kv, QUEUE, &id, "asha").await.unwrap());
     eventually_true("success", SOON, async || admin::stats(&kv, QUEUE).await.unwrap().counts.get("done") == Some(&1))
         .await;
-    assert!(!admin::replay(&kv, QUEUE, &id).await.unwrap(), "it is no dead letter any more");
+    assert!(!admin::replay(&kv, QUEUE, &id, "asha").await.unwrap(), "it is no dead letter any more");
     running.stop().await;
 }
 

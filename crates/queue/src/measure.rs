@@ -1,0 +1,89 @@
+//! What a lane counts of its jobs: for Prometheus, for the minute's histograms in Redis, for the outage gate.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use domain::job::Queue;
+use telemetry::metrics::{Counter, KeyValue};
+
+use crate::execute::Finished;
+use crate::histogram::bucket;
+
+/// How often counts leave the process.
+const FLUSH: Duration = Duration::from_secs(1);
+
+pub(crate) struct Measures {
+    queue: Queue,
+    processed: Counter<u64>,
+    seconds: Counter<f64>,
+    ended: HashMap<(&'static str, &'static str), (u64, u64)>,
+    waits: HashMap<u8, u64>,
+    runs: HashMap<u8, u64>,
+    ok: u64,
+    bad: u64,
+    flushed: Instant,
+}
+
+impl Measures {
+    pub(crate) fn new(queue: Queue) -> Self {
+        let meter = telemetry::metrics::meter();
+        Self {
+            queue,
+            processed: meter.u64_counter("jobs_processed").with_description("Jobs by how they ended").build(),
+            seconds: meter
+                .f64_counter("jobs_run")
+                .with_unit("s")
+                .with_description("Time that jobs took, added up")
+                .build(),
+            ended: HashMap::new(),
+            waits: HashMap::new(),
+            runs: HashMap::new(),
+            ok: 0,
+            bad: 0,
+            flushed: Instant::now(),
+        }
+    }
+
+    /// Counts a job that ended.
+    pub(crate) fn ended(&mut self, job: &Finished) {
+        let (count, micros) = self.ended.entry((job.kind, job.outcome)).or_default();
+        *count += 1;
+        *micros += job.run_us;
+        match job.outcome {
+            "done" => self.ok += 1,
+            // What is buried unread was never tried.
+            "retried" | "held" => self.bad += 1,
+            "dead" if job.run_us > 0 => self.bad += 1,
+            _ => return,
+        }
+        *self.runs.entry(bucket(job.run_us)).or_default() += 1;
+        if let Some(wait) = job.wait_us {
+            *self.waits.entry(bucket(wait)).or_default() += 1;
+        }
+    }
+
+    /// Successes and failures since the last call.
+    pub(crate) fn take_outcomes(&mut self) -> (u64, u64) {
+        (std::mem::take(&mut self.ok), std::mem::take(&mut self.bad))
+    }
+
+    /// Fields of the minute's hash with what to add to them, once a second; and feeds Prometheus.
+    pub(crate) fn take_due(&mut self, now: bool) -> Vec<(String, u64)> {
+        if !now && self.flushed.elapsed() < FLUSH {
+            return Vec::new();
+        }
+        self.flushed = Instant::now();
+        for ((kind, outcome), (count, micros)) in self.ended.drain() {
+            let labels = [
+                KeyValue::new("queue", self.queue.name()),
+                KeyValue::new("kind", kind),
+                KeyValue::new("outcome", outcome),
+            ];
+            self.processed.add(count, &labels);
+            self.seconds.add(Duration::from_micros(micros).as_secs_f64(), &labels);
+        }
+        let waits = self.waits.drain().map(|(bucket, count)| (format!("wait:{bucket}"), count));
+        let runs = self.runs.drain().map(|(bucket, count)| (format!("run:{bucket}"), count));
+        waits.chain(runs).collect()
+    }
+}
