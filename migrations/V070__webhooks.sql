@@ -15,7 +15,8 @@ CREATE TABLE webhook_logs (
     -- Without secrets: only headers of a fixed list are kept.
     headers        jsonb NOT NULL,
     remote_address text NOT NULL,
-    -- accepted: first of its kind. duplicate: seen before. conflict: its event id came with another body.
+    -- accepted: first of its kind. duplicate: seen before. conflict: new and verified, but under an event id that came with
+    -- another body: worked off all the same, and an alarm.
     -- malformed: verified, but not what the contract says. rejected: not verified.
     verdict        text NOT NULL CHECK (verdict IN ('accepted', 'duplicate', 'conflict', 'malformed', 'rejected')),
     reason         text NOT NULL DEFAULT '',
@@ -87,7 +88,11 @@ LANGUAGE plpgsql
 -- The arrays are small and the receipts are many: look them up by their index, whatever the statistics say today.
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
 #variable_conflict use_column
+DECLARE
+    undecided int;
+    claimed int;
 BEGIN
+    SELECT count(*) INTO undecided FROM unnest(verdicts) AS given WHERE given IS NULL;
     -- In the order of the key, so that two batches that share keys cannot wait for each other.
     INSERT INTO webhook_receipts (source, event_id, body_key, webhook_id)
     SELECT a.source, a.event_id, a.body_key, a.id
@@ -95,31 +100,44 @@ BEGIN
     WHERE a.given IS NULL
     ORDER BY a.source, a.event_id
     ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS claimed = ROW_COUNT;
+    IF claimed < undecided THEN
+        -- A known event id with a body that nobody has seen: it is signed, so it counts, by its body.
+        INSERT INTO webhook_receipts (source, event_id, body_key, webhook_id)
+        SELECT a.source, a.event_id || '~' || encode(a.body_key, 'hex'), a.body_key, a.id
+        FROM unnest(ids, sources, event_ids, keys, verdicts) AS a (id, source, event_id, body_key, given)
+        JOIN webhook_receipts r ON r.source = a.source AND r.event_id = a.event_id AND r.body_key <> a.body_key
+        WHERE a.given IS NULL
+        ORDER BY a.source, a.event_id, a.body_key
+        ON CONFLICT DO NOTHING;
+    END IF;
 
     RETURN QUERY
     WITH judged AS (
-        SELECT a.*, r.webhook_id AS holder,
+        SELECT a.*, coalesce(b.webhook_id, r.webhook_id) AS holder,
                CASE WHEN a.given IS NOT NULL THEN a.given
-                    WHEN r.webhook_id = a.id THEN 'accepted'
-                    WHEN r.body_key <> a.body_key THEN 'conflict'
-                    ELSE 'duplicate' END AS found
+                    WHEN b.webhook_id = a.id AND b.event_id = a.event_id THEN 'accepted'
+                    WHEN b.webhook_id = a.id THEN 'conflict'
+                    ELSE 'duplicate' END AS found,
+               r.webhook_id AS namesake
         FROM unnest(ids, sources, event_ids, events, bodies, hashes, keys, header_lists, remotes, verdicts, reasons, times,
                     queues, kinds, payloads, traces)
              AS a (id, source, event_id, event, body, hash, body_key, headers, remote, given, reason, at,
                    queue, kind, payload, trace)
+        LEFT JOIN webhook_receipts b ON a.given IS NULL AND b.source = a.source AND b.body_key = a.body_key
         LEFT JOIN webhook_receipts r ON a.given IS NULL AND r.source = a.source AND r.event_id = a.event_id
     ), logged AS (
         INSERT INTO webhook_logs (id, source, event_id, event, body, body_sha256, headers, remote_address, verdict, reason, received_at)
         SELECT id, source, event_id, event, CASE found WHEN 'duplicate' THEN ''::bytea ELSE body END, hash, headers::jsonb, remote,
                found,
-               CASE WHEN found IN ('duplicate', 'conflict') AND holder IS NOT NULL THEN 'event id first seen with ' || holder
-                    WHEN found = 'duplicate' THEN 'the same body came under another event id'
-                    ELSE reason END,
+               CASE found WHEN 'duplicate' THEN 'first came as ' || coalesce(holder::text, '?')
+                          WHEN 'conflict' THEN 'its event id came before, with another body, as ' || coalesce(namesake::text, '?')
+                          ELSE reason END,
                at
         FROM judged
     ), waiting AS (
         INSERT INTO webhook_pending (webhook_id, queue, kind, payload, traceparent)
-        SELECT id, queue, kind, payload, trace FROM judged WHERE found = 'accepted' AND kind IS NOT NULL
+        SELECT id, queue, kind, payload, trace FROM judged WHERE found IN ('accepted', 'conflict') AND kind IS NOT NULL
     )
     SELECT id, found FROM judged;
 END

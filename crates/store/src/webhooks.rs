@@ -21,7 +21,8 @@ pub enum Verdict {
     Accepted,
     /// It, or its body, came before.
     Duplicate,
-    /// Its event id came before with another body: somebody plays tricks, or the sender is broken.
+    /// New by its body, but its event id came before with another one: act on it, and raise an alarm. Somebody plays tricks, or
+    /// the sender is broken.
     Conflict,
     /// It was verified, but is not what the contract says.
     Malformed,
@@ -43,6 +44,12 @@ impl Verdict {
             Self::Malformed => "malformed",
             Self::Rejected => "rejected",
         }
+    }
+
+    /// Whether it is to be acted on.
+    #[must_use]
+    pub const fn counts(self) -> bool {
+        matches!(self, Self::Accepted | Self::Conflict)
     }
 
     fn parse(word: &str) -> Result<Self, StoreError> {
