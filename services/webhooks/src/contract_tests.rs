@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::{Method, StatusCode};
-use actix_web::{App, test, web};
+use actix_web::test as web_test;
+use actix_web::{App, web};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
@@ -59,9 +60,9 @@ impl Example {
         self
     }
 
-    fn request(&self, slug: &str) -> test::TestRequest {
+    fn request(&self, slug: &str) -> web_test::TestRequest {
         let token = self.token.as_ref().map(|token| format!("/{token}")).unwrap_or_default();
-        let request = test::TestRequest::with_uri(&format!("/webhooks/{slug}{token}?{}", self.query));
+        let request = web_test::TestRequest::with_uri(&format!("/webhooks/{slug}{token}?{}", self.query));
         let request = request.method(self.method.clone()).set_payload(self.body.clone());
         self.headers.iter().fold(request, |request, (name, value)| request.append_header((name.as_str(), value.as_str())))
     }
@@ -168,7 +169,7 @@ async fn every_source_takes_its_example_once_and_a_tampered_one_never() {
     let sources = sources(&[]).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let reception = web::Data::new(Reception::new(sources.clone(), intake, Networks::default(), clock));
-    let app = test::init_service(App::new().configure(move |config| routes(config, reception))).await;
+    let app = web_test::init_service(App::new().configure(move |config| routes(config, reception))).await;
     let client = database.client().await;
     let now: DateTime<Utc> = SystemClock.now();
     let soon = Duration::from_secs(10);
@@ -177,7 +178,7 @@ async fn every_source_takes_its_example_once_and_a_tampered_one_never() {
     for source in sources.iter() {
         let slug = source.slug();
         let count = async |what: &str| -> i64 { client.query_one(what, &[&slug]).await.unwrap().get(0) };
-        let forged = test::call_service(&app, source.example(now).tampered().request(slug).to_request()).await;
+        let forged = web_test::call_service(&app, source.example(now).tampered().request(slug).to_request()).await;
         assert_eq!(forged.status(), StatusCode::UNAUTHORIZED, "{slug}: tampered");
         let logged = "SELECT count(*) FROM webhook_logs WHERE source = $1 AND verdict = 'rejected'";
         eventually_true("the rejected request is logged", soon, async || count(logged).await == 1).await;
@@ -185,9 +186,9 @@ async fn every_source_takes_its_example_once_and_a_tampered_one_never() {
 
         for (turn, verdict) in [(1, "accepted"), (2, "duplicate"), (3, "duplicate")] {
             let example = source.example(now);
-            let answer = test::call_service(&app, example.request(slug).to_request()).await;
+            let answer = web_test::call_service(&app, example.request(slug).to_request()).await;
             assert_eq!(answer.status(), StatusCode::OK, "{slug}, time {turn}");
-            let body = test::read_body(answer).await;
+            let body = web_test::read_body(answer).await;
             assert_eq!(String::from_utf8_lossy(&body), format!("{{\"verdict\":\"{verdict}\"}}"), "{slug}, time {turn}");
         }
         let accepted = "SELECT count(*) FROM webhook_logs WHERE source = $1 AND verdict = 'accepted'";

@@ -84,7 +84,8 @@ impl Intake {
         self.sender.try_send(Item { arrived, answer }).map_err(|_full| NotStored::TooMany)?;
         match tokio::time::timeout(PATIENCE, verdict).await {
             Ok(Ok(stored)) => stored.map_err(NotStored::Store),
-            Ok(Err(_writer_ended)) | Err(_elapsed) => Err(NotStored::TooSlow),
+            // The writer has ended, or it is too late.
+            _ => Err(NotStored::TooSlow),
         }
     }
 

@@ -51,22 +51,20 @@ impl WorkError {
             _ => false,
         }
     }
-}
 
-impl From<WorkError> for JobError {
-    fn from(error: WorkError) -> Self {
-        if error.is_transient() {
-            return Self::Defer(POSTGRES_PAUSE, error.into());
+    /// What becomes of the job. Not by `?`, which would try everything again.
+    pub(crate) fn decide(self) -> JobError {
+        if self.is_transient() {
+            return JobError::Defer(POSTGRES_PAUSE, self.into());
         }
-        match error {
+        match self {
             // The row is committed before its job is pushed; an order can be made a moment after its payment.
-            WorkError::UnknownOrder(_) | WorkError::Store(_) | WorkError::Payout(_) | WorkError::NotStored(_) => {
-                Self::Retry(error.into())
-            }
-            _ => Self::Fail(error.into()),
+            Self::UnknownOrder(_) | Self::Store(_) | Self::Payout(_) | Self::NotStored(_) => JobError::Retry(self.into()),
+            _ => JobError::Fail(self.into()),
         }
     }
 }
+
 
 /// Works off stored webhooks. Cheap to clone.
 #[derive(Clone)]
@@ -167,19 +165,19 @@ impl Desk {
 
 impl Handler<ProcessPaymentEvent> for Desk {
     async fn handle(&self, job: ProcessPaymentEvent, _context: JobContext) -> Outcome {
-        Ok(self.work_off(job.webhook_id).await?)
+        self.work_off(job.webhook_id).await.map_err(WorkError::decide)
     }
 }
 
 impl Handler<ProcessReceipts> for Desk {
     async fn handle(&self, job: ProcessReceipts, _context: JobContext) -> Outcome {
-        Ok(self.work_off(job.webhook_id).await?)
+        self.work_off(job.webhook_id).await.map_err(WorkError::decide)
     }
 }
 
 impl Handler<ReplayWebhook> for Desk {
     async fn handle(&self, job: ReplayWebhook, _context: JobContext) -> Outcome {
-        Ok(self.replay(job.replay_id).await?)
+        self.replay(job.replay_id).await.map_err(WorkError::decide)
     }
 }
 
@@ -195,8 +193,8 @@ mod tests {
     #[test]
     fn what_can_never_succeed_is_buried_at_once_and_the_rest_tried_again() {
         let id = WebhookId::generate();
-        assert!(matches!(JobError::from(WorkError::NotVerified(id)), JobError::Fail(_)));
-        assert!(matches!(JobError::from(contract("x")), JobError::Fail(_)));
-        assert!(matches!(JobError::from(WorkError::UnknownOrder("order_1".to_owned())), JobError::Retry(_)));
+        assert!(matches!(WorkError::NotVerified(id).decide(), JobError::Fail(_)));
+        assert!(matches!(contract("x").decide(), JobError::Fail(_)));
+        assert!(matches!(WorkError::UnknownOrder("order_1".to_owned()).decide(), JobError::Retry(_)));
     }
 }

@@ -162,11 +162,12 @@ impl Payouts {
     }
 
     async fn made(&self, id: WithdrawalId, payout: &Payout) -> Outcome {
-        let mut news = told(payout, SystemClock.now())?;
+        let mut news = told(payout, SystemClock.now()).map_err(WorkError::decide)?;
         news.withdrawal_id = Some(id);
         let mut client = self.pool.get().await.map_err(stored)?;
         let transaction = client.transaction().await.map_err(|error| stored(error.into()))?;
-        let effect = withdrawals::apply_payout(&transaction, &news).await.map_err(WorkError::from)?;
+        let applied = withdrawals::apply_payout(&transaction, &news).await;
+        let effect = applied.map_err(|error| WorkError::from(error).decide())?;
         transaction.commit().await.map_err(|error| stored(error.into()))?;
         tracing::info!(withdrawal.id = %id, payout.id = payout.id, payout.status = payout.status, ?effect, "a payout was started");
         Ok(())
@@ -179,7 +180,7 @@ impl Payouts {
             Ok(_) => {}
             // A webhook told of a payout meanwhile.
             Err(PayoutError::OtherPayout { .. }) => return Ok(()),
-            Err(error) => return Err(WorkError::from(error).into()),
+            Err(error) => return Err(WorkError::from(error).decide()),
         }
         let detail = format!("withdrawal {id}: {reason}; the money is in the wallet again");
         self.alerts
@@ -198,7 +199,7 @@ impl Handler<StartPayout> for Payouts {
 }
 
 fn stored(error: StoreError) -> JobError {
-    WorkError::from(error).into()
+    WorkError::from(error).decide()
 }
 
 /// Without an answer the same key is used again, so nothing is paid twice.

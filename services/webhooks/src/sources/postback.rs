@@ -2,7 +2,6 @@
 //! ask the network's API; no money moves on it.
 
 use actix_web::http::Method;
-use chrono::{DateTime, Utc};
 use config::Reader;
 use domain::ids::WebhookId;
 use domain::jobs::cashback::ConfirmHint;
@@ -197,7 +196,7 @@ impl WebhookSource for Postback {
     }
 
     #[cfg(test)]
-    fn example(&self, _now: DateTime<Utc>) -> crate::contract_tests::Example {
+    fn example(&self, _now: chrono::DateTime<chrono::Utc>) -> crate::contract_tests::Example {
         let name = self.layout.transaction.first().unwrap();
         let mut query = format!("{name}=700000001&payment_status=approved&status=approved&action_ip=192.0.2.1");
         if let (Some(constant), Some(name)) = (&self.constant, self.layout.constant) {
@@ -210,6 +209,8 @@ impl WebhookSource for Postback {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+
     use super::*;
 
     fn source(extra: &[(&str, &str)]) -> Box<dyn WebhookSource> {
