@@ -16,7 +16,9 @@ pub(crate) struct Alerts {
 impl Alerts {
     /// Reads `ALERT_EMAIL`.
     pub(crate) fn read(reader: &mut Reader<'_>) -> Self {
-        Self { to: reader.optional_parsed("ALERT_EMAIL", "where alerts for people go; without it they are only logged") }
+        Self {
+            to: reader.optional_parsed("ALERT_EMAIL", "where alerts for people go; without it they are only logged"),
+        }
     }
 
     /// Promises an alert, once per `key`, in the caller's transaction. `detail` must hold nothing personal.
@@ -27,7 +29,12 @@ impl Alerts {
         title: &str,
         detail: &str,
     ) -> Result<(), StoreError> {
-        tracing::error!(alert.key = key, alert.title = title, alert.detail = detail, "ALARM: somebody must look at this");
+        tracing::error!(
+            alert.key = key,
+            alert.title = title,
+            alert.detail = detail,
+            "ALARM: somebody must look at this"
+        );
         let Some(to) = self.to.clone() else { return Ok(()) };
         let event_key: EventKey =
             format!("alert:{key}").parse().map_err(|error| StoreError::WrongRow(format!("an alert's key: {error}")))?;

@@ -41,7 +41,13 @@ impl Example {
     }
 
     pub(crate) fn get(query: &str) -> Self {
-        Self { method: Method::GET, query: query.to_owned(), body: Vec::new(), headers: Vec::new(), ..Self::post("", "") }
+        Self {
+            method: Method::GET,
+            query: query.to_owned(),
+            body: Vec::new(),
+            headers: Vec::new(),
+            ..Self::post("", "")
+        }
     }
 
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
@@ -64,7 +70,9 @@ impl Example {
         let token = self.token.as_ref().map(|token| format!("/{token}")).unwrap_or_default();
         let request = web_test::TestRequest::with_uri(&format!("/webhooks/{slug}{token}?{}", self.query));
         let request = request.method(self.method.clone()).set_payload(self.body.clone());
-        self.headers.iter().fold(request, |request, (name, value)| request.append_header((name.as_str(), value.as_str())))
+        self.headers
+            .iter()
+            .fold(request, |request, (name, value)| request.append_header((name.as_str(), value.as_str())))
     }
 
     /// The same with one thing changed that a forger would have to get right.
@@ -79,7 +87,9 @@ impl Example {
 
 /// HMAC-SHA256 in hexadecimal.
 pub(crate) fn hmac_hex(secret: &str, message: &[u8]) -> String {
-    hex::encode(Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap().chain_update(message).finalize().into_bytes())
+    hex::encode(
+        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap().chain_update(message).finalize().into_bytes(),
+    )
 }
 
 const P256_KEY: [u8; 32] = [7; 32];
@@ -201,7 +211,10 @@ async fn every_source_takes_its_example_once_and_a_tampered_one_never() {
         })
         .await;
         let row = client
-            .query_one("SELECT body, headers::text FROM webhook_logs WHERE source = $1 AND verdict = 'accepted'", &[&slug])
+            .query_one(
+                "SELECT body, headers::text FROM webhook_logs WHERE source = $1 AND verdict = 'accepted'",
+                &[&slug],
+            )
             .await
             .unwrap();
         let kept = format!("{} {}", String::from_utf8_lossy(row.get(0)), row.get::<_, String>(1));

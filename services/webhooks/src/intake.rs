@@ -138,10 +138,14 @@ impl Writer {
             }
             // One row that Postgres cannot take must not refuse its neighbours.
             Err(error) if arrived.len() > 1 && !error.is_transient() => {
-                tracing::warn!(error.chain = crate::chain(&error), "a batch of webhooks was refused; storing one by one");
+                tracing::warn!(
+                    error.chain = crate::chain(&error),
+                    "a batch of webhooks was refused; storing one by one"
+                );
                 for (arrived, answer) in arrived.into_iter().zip(answers) {
                     let row = [arrived];
-                    let verdict = self.record(&row).await.map(|verdicts| verdicts.first().copied().unwrap_or(Verdict::Duplicate));
+                    let verdict =
+                        self.record(&row).await.map(|verdicts| verdicts.first().copied().unwrap_or(Verdict::Duplicate));
                     if verdict.as_ref().is_ok_and(|verdict| verdict.counts()) {
                         self.pusher.hand_over(row.into());
                     }
@@ -149,7 +153,11 @@ impl Writer {
                 }
             }
             Err(error) => {
-                tracing::error!(error.chain = crate::chain(&error), webhooks = arrived.len(), "webhooks could not be stored");
+                tracing::error!(
+                    error.chain = crate::chain(&error),
+                    webhooks = arrived.len(),
+                    "webhooks could not be stored"
+                );
                 let error = Arc::new(error);
                 for answer in answers {
                     let _gone = answer.send(Err(error.clone()));
@@ -185,7 +193,8 @@ impl Writer {
             self.ask_again_at = tokio::time::Instant::now() + Duration::from_secs(2);
             return;
         };
-        let suspects: Vec<usize> = marked.iter().enumerate().filter(|(_, marked)| **marked).map(|(place, _)| place).collect();
+        let suspects: Vec<usize> =
+            marked.iter().enumerate().filter(|(_, marked)| **marked).map(|(place, _)| place).collect();
         if suspects.is_empty() {
             return;
         }
@@ -195,7 +204,8 @@ impl Writer {
         let body_keys: Vec<_> = rows.iter().map(|row| row.body_key.as_slice()).collect();
         let Ok(client) = self.pool.get().await else { return };
         let Ok(known) = seen(&client, &sources, &event_ids, &body_keys).await else { return };
-        let known: std::collections::HashSet<_> = known.iter().filter_map(|place| suspects.get(*place)).copied().collect();
+        let known: std::collections::HashSet<_> =
+            known.iter().filter_map(|place| suspects.get(*place)).copied().collect();
         let mut place = 0;
         let (answered, rest) = std::mem::take(items).into_iter().partition::<Vec<_>, _>(|_| {
             place += 1;

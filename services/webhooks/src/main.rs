@@ -72,8 +72,7 @@ async fn run(settings: Settings, life: Life) -> anyhow::Result<()> {
     let working = tasks.spawn(worker.run(shutdown));
 
     let clock = Arc::new(SystemClock);
-    let reception =
-        web::Data::new(receive::Reception::new(settings.sources, intake, settings.trusted_proxies, clock));
+    let reception = web::Data::new(receive::Reception::new(settings.sources, intake, settings.trusted_proxies, clock));
     chassis::http::serve(&life, &settings.http, move |config| receive::routes(config, reception.clone())).await?;
     working.await??;
     Ok(())

@@ -70,7 +70,8 @@ impl Secrets {
         let prefix = format!("{key}_PREVIOUS_");
         let previous = "one that was replaced: the time of the rotation, a space, the old value";
         for (name, text) in reader.family(&prefix, previous) {
-            let parts = text.split_once(' ').and_then(|(at, old)| Some((at.parse::<DateTime<Utc>>().ok()?, old.trim())));
+            let parts =
+                text.split_once(' ').and_then(|(at, old)| Some((at.parse::<DateTime<Utc>>().ok()?, old.trim())));
             match parts {
                 Some((at, old)) if !old.is_empty() => secrets.push(Secret::replaced(old, at)),
                 _ => reader.problem(format!("{prefix}{name}: not of the form 2026-11-24T10:00:00Z old-value")),
@@ -144,7 +145,8 @@ mod tests {
 
     #[test]
     fn a_token_is_known_only_as_a_whole() {
-        let tokens = Secrets::new(vec![Secret::current("a-long-token"), Secret::replaced("old", time("2026-11-24T10:00:00Z"))]);
+        let tokens =
+            Secrets::new(vec![Secret::current("a-long-token"), Secret::replaced("old", time("2026-11-24T10:00:00Z"))]);
         let now = time("2026-11-24T12:00:00Z");
         assert!(tokens.know("a-long-token", now).is_some() && tokens.know("old", now).is_some());
         for wrong in ["", "a-long-toke", "a-long-token ", "A-long-token"] {

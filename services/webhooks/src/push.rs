@@ -173,8 +173,10 @@ pub(crate) struct Sweep {
 impl Sweep {
     pub(crate) fn new(settings: &Settings, pool: Pool, producer: Producer) -> Self {
         let meter = telemetry::metrics::meter();
-        let found = meter.u64_counter("webhook_swept").with_description("Jobs of webhooks that the sweep had to push").build();
-        let waiting = meter.i64_gauge("webhook_pending").with_description("Jobs of webhooks that are not pushed yet").build();
+        let found =
+            meter.u64_counter("webhook_swept").with_description("Jobs of webhooks that the sweep had to push").build();
+        let waiting =
+            meter.i64_gauge("webhook_pending").with_description("Jobs of webhooks that are not pushed yet").build();
         Self { pool, producer, every: settings.sweep, found, waiting }
     }
 
@@ -205,7 +207,8 @@ impl Sweep {
         loop {
             let mut client = self.pool.get().await?;
             let transaction = client.transaction().await.map_err(StoreError::from)?;
-            let rows = claim_pending(&transaction, i64::try_from(BATCH).unwrap_or(i64::MAX), self.every.as_secs_f64()).await?;
+            let rows =
+                claim_pending(&transaction, i64::try_from(BATCH).unwrap_or(i64::MAX), self.every.as_secs_f64()).await?;
             if rows.is_empty() {
                 self.waiting.record(pending_lag(&transaction).await?.0, &[]);
                 return Ok(());
@@ -213,7 +216,14 @@ impl Sweep {
             let ready: Vec<_> = rows
                 .iter()
                 .map(|row| {
-                    Ready::new(row.webhook_id, row.queue, &row.kind, &row.payload, row.created_at, row.traceparent.as_deref())
+                    Ready::new(
+                        row.webhook_id,
+                        row.queue,
+                        &row.kind,
+                        &row.payload,
+                        row.created_at,
+                        row.traceparent.as_deref(),
+                    )
                 })
                 .collect::<Result<_, _>>()?;
             push(&self.producer, &ready).await?;
@@ -230,7 +240,10 @@ impl Sweep {
         match made.await {
             Ok(_) => true,
             Err(error) => {
-                tracing::warn!(error.chain = crate::chain(&error), "the coming months' partitions could not be looked after");
+                tracing::warn!(
+                    error.chain = crate::chain(&error),
+                    "the coming months' partitions could not be looked after"
+                );
                 false
             }
         }

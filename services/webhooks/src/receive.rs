@@ -116,15 +116,24 @@ async fn read(request: &HttpRequest, payload: Payload, source: &dyn WebhookSourc
     let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
     let encoded = header(CONTENT_ENCODING).is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity"));
     let media_type = header(CONTENT_TYPE).map(|text| text.split(';').next().unwrap_or_default().trim());
-    let is_other = media_type.is_some_and(|given| !source.media_types().iter().any(|known| known.eq_ignore_ascii_case(given)));
+    let is_other =
+        media_type.is_some_and(|given| !source.media_types().iter().any(|known| known.eq_ignore_ascii_case(given)));
     if request.method() == Method::POST && (encoded || is_other) {
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "The source does not send this media type"));
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "media-type",
+            "The source does not send this media type",
+        ));
     }
     match tokio::time::timeout(BODY_TIME, payload.to_bytes_limited(BODY_LIMIT)).await {
         Ok(Ok(Ok(body))) => Ok(body),
         Ok(Ok(Err(_broken))) => Err(Problem::new(StatusCode::BAD_REQUEST, "body", "The body could not be read")),
-        Ok(Err(_too_big)) => Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is larger than 1 MiB")),
-        Err(_elapsed) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", "The body did not arrive in time")),
+        Ok(Err(_too_big)) => {
+            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is larger than 1 MiB"))
+        }
+        Err(_elapsed) => {
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", "The body did not arrive in time"))
+        }
     }
 }
 
@@ -179,7 +188,11 @@ fn answer(
         Ok(verdict) => verdict,
         Err(error) => {
             reception.count(source, "unavailable");
-            tracing::warn!(webhook.source = source, error.chain = crate::chain(&error), "the sender is told to come again");
+            tracing::warn!(
+                webhook.source = source,
+                error.chain = crate::chain(&error),
+                "the sender is told to come again"
+            );
             return unavailable().response().with_retry_after();
         }
     };

@@ -24,7 +24,10 @@ impl FromStr for Networks {
     fn from_str(text: &str) -> Result<Self, String> {
         let network = |entry: &str| {
             let single = entry.parse::<IpAddr>().map(IpNet::from);
-            entry.parse::<IpNet>().or(single).map_err(|_neither| format!("{entry:?} is neither a network nor an address"))
+            entry
+                .parse::<IpNet>()
+                .or(single)
+                .map_err(|_neither| format!("{entry:?} is neither a network nor an address"))
         };
         let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
         entries.map(network).collect::<Result<_, _>>().map(Self)

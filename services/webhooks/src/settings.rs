@@ -40,8 +40,16 @@ impl Settings {
                 Networks::default(),
                 "networks of proxies whose X-Forwarded-For is believed, by comma",
             ),
-            payments_at_once: reader.default("PAYMENTS_CONCURRENCY", 8, "how many payment events are worked off at a time"),
-            receipts_at_once: reader.default("RECEIPTS_CONCURRENCY", 4, "how many batches of reports are worked off at a time"),
+            payments_at_once: reader.default(
+                "PAYMENTS_CONCURRENCY",
+                8,
+                "how many payment events are worked off at a time",
+            ),
+            receipts_at_once: reader.default(
+                "RECEIPTS_CONCURRENCY",
+                4,
+                "how many batches of reports are worked off at a time",
+            ),
         }
     }
 }

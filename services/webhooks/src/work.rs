@@ -59,12 +59,13 @@ impl WorkError {
         }
         match self {
             // The row is committed before its job is pushed; an order can be made a moment after its payment.
-            Self::UnknownOrder(_) | Self::Store(_) | Self::Payout(_) | Self::NotStored(_) => JobError::Retry(self.into()),
+            Self::UnknownOrder(_) | Self::Store(_) | Self::Payout(_) | Self::NotStored(_) => {
+                JobError::Retry(self.into())
+            }
             _ => JobError::Fail(self.into()),
         }
     }
 }
-
 
 /// Works off stored webhooks. Cheap to clone.
 #[derive(Clone)]

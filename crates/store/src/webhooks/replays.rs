@@ -34,8 +34,8 @@ pub async fn replayable(
     only_without_effect: bool,
     limit: i64,
 ) -> Result<Vec<WebhookId>, StoreError> {
-    let rows =
-        query(client, sql!("webhooks/replayable.sql"), &[&source, &since, &until, &only_without_effect, &limit]).await?;
+    let rows = query(client, sql!("webhooks/replayable.sql"), &[&source, &since, &until, &only_without_effect, &limit])
+        .await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 

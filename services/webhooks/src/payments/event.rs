@@ -122,7 +122,10 @@ impl Event {
             payload.refund.as_ref().map_or(Kind::Other, |member| Kind::Refund(&member.entity, payment))
         } else if is_of("payout.") {
             payload.payout.as_ref().map_or(Kind::Other, |member| Kind::Payout(&member.entity))
-        } else if matches!(self.name.as_str(), "payment.authorized" | "payment.captured" | "payment.failed" | "order.paid") {
+        } else if matches!(
+            self.name.as_str(),
+            "payment.authorized" | "payment.captured" | "payment.failed" | "order.paid"
+        ) {
             payment.map_or(Kind::Other, Kind::Payment)
         } else {
             Kind::Other

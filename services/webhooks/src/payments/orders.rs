@@ -90,7 +90,9 @@ pub(super) async fn refund(
     let changed = payments::note_refund(client, payment_id, &refund.id, Paise::new(refund.amount), state).await?;
     if changed && state == RefundState::Failed {
         let detail = format!("refund {} of payment {} (order {})", refund.id, refund.payment_id, order.id);
-        alerts.raise(client, &format!("refund:{}:failed", refund.id), "A refund did not reach the shopper", &detail).await?;
+        alerts
+            .raise(client, &format!("refund:{}:failed", refund.id), "A refund did not reach the shopper", &detail)
+            .await?;
     }
     let noted = format!("refund {} {} {}", refund.id, if changed { "is" } else { "was known, also as" }, state.word());
     Ok(format!("{noted}; {}", settle(client, &order, alerts).await?))
@@ -128,7 +130,8 @@ pub(super) async fn dispute(
     .await?;
     if changed {
         let until = dispute.respond_by.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
-        let until = until.map(|time| format!(", papers until {}", time.format("%Y-%m-%d %H:%M UTC"))).unwrap_or_default();
+        let until =
+            until.map(|time| format!(", papers until {}", time.format("%Y-%m-%d %H:%M UTC"))).unwrap_or_default();
         let amount = Paise::new(dispute.amount);
         let detail = format!("dispute {} of payment {}, {amount}{until}", dispute.id, dispute.payment_id);
         let title = format!("A payment's dispute: {}", state.word().replace('_', " "));
@@ -164,22 +167,29 @@ async fn settle(client: &impl GenericClient, order: &Locked, alerts: &Alerts) ->
         (Due::Refunded, _) => give_back(client, order, alerts).await,
         (Due::Paid, "cancelled") => {
             let detail = format!("order {}: refund it, or take it up again", order.id);
-            alerts.raise(client, &format!("order:{}:paid-cancelled", order.id), "A cancelled order was paid", &detail).await?;
+            alerts
+                .raise(client, &format!("order:{}:paid-cancelled", order.id), "A cancelled order was paid", &detail)
+                .await?;
             Ok(format!("order {} stays cancelled", order.id))
         }
         (Due::Paid, status @ ("paid" | "held" | "fulfilled")) => {
             // Two payments were captured for one order.
             if totals.captured.get().saturating_sub(totals.refunded.get()) > order.total.get() {
                 let detail = format!("order {}: captured {}, refunded {}", order.id, totals.captured, totals.refunded);
-                alerts.raise(client, &format!("order:{}:overpaid", order.id), "An order was paid more than once", &detail).await?;
+                alerts
+                    .raise(client, &format!("order:{}:overpaid", order.id), "An order was paid more than once", &detail)
+                    .await?;
             }
             Ok(format!("order {} stays {status}", order.id))
         }
         (Due::Paid, _) => {
             let status = fulfil(client, order).await?;
             if status == "held" {
-                let detail = format!("order {} waits for voucher codes; it is filled as soon as there are some", order.id);
-                alerts.raise(client, &format!("order:{}:held", order.id), "A paid order is out of stock", &detail).await?;
+                let detail =
+                    format!("order {} waits for voucher codes; it is filled as soon as there are some", order.id);
+                alerts
+                    .raise(client, &format!("order:{}:held", order.id), "A paid order is out of stock", &detail)
+                    .await?;
             }
             Ok(format!("order {} is {status}", order.id))
         }
@@ -191,7 +201,9 @@ async fn give_back(client: &impl GenericClient, order: &Locked, alerts: &Alerts)
     let (revoked, spent) = vouchers::revoke_for_order(client, order.id).await?;
     if spent > 0 {
         let detail = format!("order {}: {spent} of its codes were spent before", order.id);
-        alerts.raise(client, &format!("order:{}:spent", order.id), "A refunded order's codes were spent", &detail).await?;
+        alerts
+            .raise(client, &format!("order:{}:spent", order.id), "A refunded order's codes were spent", &detail)
+            .await?;
     }
     Ok(format!("order {} is refunded, {revoked} codes are taken back", order.id))
 }

@@ -26,11 +26,14 @@ pub(super) async fn news(
         Err(error) => return Err(error.into()),
     };
     if effect == PayoutEffect::Returned {
-        let reason = payout.status_details.as_ref().and_then(|details| details.reason.as_deref()).unwrap_or("no reason told");
+        let reason =
+            payout.status_details.as_ref().and_then(|details| details.reason.as_deref()).unwrap_or("no reason told");
         // Faults of our own account are for people, not for the shopper.
         if matches!(reason, "insufficient_funds" | "low_balance") {
             let detail = format!("payout {}: {reason}", payout.id);
-            alerts.raise(client, &format!("payout:{}:{reason}", payout.id), "A payout failed for lack of money", &detail).await?;
+            alerts
+                .raise(client, &format!("payout:{}:{reason}", payout.id), "A payout failed for lack of money", &detail)
+                .await?;
         }
     }
     let change = match effect {

@@ -42,11 +42,8 @@ impl Settings {
         let key_id = reader.optional("RAZORPAY_KEY_ID", about);
         let base_url: String =
             reader.default("RAZORPAY_BASE_URL", "https://api.razorpay.com".to_owned(), "where Razorpay's API is");
-        let mode: String = reader.default(
-            "RAZORPAYX_PAYOUT_MODE",
-            "IMPS".to_owned(),
-            "how payouts travel: IMPS, NEFT, RTGS or UPI",
-        );
+        let mode: String =
+            reader.default("RAZORPAYX_PAYOUT_MODE", "IMPS".to_owned(), "how payouts travel: IMPS, NEFT, RTGS or UPI");
         let key_id = key_id?;
         if url::Url::parse(&base_url).is_err() {
             reader.problem("RAZORPAY_BASE_URL: not a URL");
@@ -55,7 +52,8 @@ impl Settings {
             base_url: base_url.trim_end_matches('/').to_owned(),
             key_id,
             key_secret: reader.secret("RAZORPAY_KEY_SECRET", "the secret of RAZORPAY_KEY_ID"),
-            account_number: reader.required("RAZORPAYX_ACCOUNT_NUMBER", "the RazorpayX account that payouts are taken from"),
+            account_number: reader
+                .required("RAZORPAYX_ACCOUNT_NUMBER", "the RazorpayX account that payouts are taken from"),
             mode,
         })
     }
@@ -135,7 +133,10 @@ impl Payouts {
             StatusCode::BAD_REQUEST => self.refusal(settings, withdrawal, &answer).await,
             status => {
                 let wait = answer.retry_after().unwrap_or(PAUSE);
-                Err(JobError::Defer(wait, anyhow::anyhow!("RazorpayX cannot take payouts now: {status} {}", error_code(&answer))))
+                Err(JobError::Defer(
+                    wait,
+                    anyhow::anyhow!("RazorpayX cannot take payouts now: {status} {}", error_code(&answer)),
+                ))
             }
         }
     }
@@ -151,7 +152,10 @@ impl Payouts {
             .query(&[("account_number", settings.account_number.as_str()), ("reference_id", &reference)]);
         let listed = self.client.send(request).await.map_err(wait)?;
         if !listed.status.is_success() {
-            return Err(JobError::Defer(PAUSE, anyhow::anyhow!("RazorpayX does not list payouts now: {}", listed.status)));
+            return Err(JobError::Defer(
+                PAUSE,
+                anyhow::anyhow!("RazorpayX does not list payouts now: {}", listed.status),
+            ));
         }
         let page: Page = readable(&listed)?;
         let ours = page.items.into_iter().find(|payout| payout.reference_id.as_deref() == Some(&reference));
@@ -218,6 +222,7 @@ fn readable<T: serde::de::DeserializeOwned>(answer: &Answer) -> Result<T, JobErr
 /// The provider's own words for an error, without what it repeats of our input.
 fn error_code(answer: &Answer) -> String {
     let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
-    let text = |name: &str| body.pointer(&format!("/error/{name}")).and_then(serde_json::Value::as_str).unwrap_or_default();
+    let text =
+        |name: &str| body.pointer(&format!("/error/{name}")).and_then(serde_json::Value::as_str).unwrap_or_default();
     format!("{} {}", text("code"), text("description")).trim().chars().take(200).collect()
 }

@@ -22,7 +22,8 @@ struct Msg91 {
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Box<dyn WebhookSource> {
     let key = "MSG91_REPORT_TOKEN";
-    let tokens = Secrets::read(reader, key, "the last part of the path for delivery reports: 24 random characters at least");
+    let tokens =
+        Secrets::read(reader, key, "the last part of the path for delivery reports: 24 random characters at least");
     if tokens.iter().any(|token| (1..24).contains(&token.text().len())) {
         reader.problem(format!("{key}: 24 characters at least (for example: openssl rand -hex 24)"));
     }
@@ -126,7 +127,9 @@ fn walk(value: &Value, around: &Around, left: u8, received_at: DateTime<Utc>, re
                     // `meta` of the third JSON shape is about the report beside it.
                     Value::Object(meta) if name == "meta" => {
                         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                        here.0.extend(meta.iter().map(|(name, value)| (name.replace('_', "").to_lowercase(), text(value))));
+                        here.0.extend(
+                            meta.iter().map(|(name, value)| (name.replace('_', "").to_lowercase(), text(value))),
+                        );
                     }
                     Value::Object(_) => inner.push(value.clone()),
                     Value::Null | Value::Bool(_) => {}

@@ -44,21 +44,26 @@ impl Postback {
     pub(super) fn read(reader: &mut Reader<'_>, layout: Layout) -> Box<dyn WebhookSource> {
         let name = layout.network.slug().to_uppercase();
         let token = format!("{name}_POSTBACK_TOKEN");
-        let tokens = Secrets::read(reader, &token, "the last part of the postback's path: 24 random characters at least");
+        let tokens =
+            Secrets::read(reader, &token, "the last part of the postback's path: 24 random characters at least");
         if tokens.iter().any(|token| (1..24).contains(&token.text().len()) || !token.text().bytes().all(is_path_byte)) {
-            reader.problem(format!("{token}: 24 characters of A-Z a-z 0-9 . _ ~ - at least (for example: openssl rand -hex 24)"));
+            reader.problem(format!(
+                "{token}: 24 characters of A-Z a-z 0-9 . _ ~ - at least (for example: openssl rand -hex 24)"
+            ));
         }
         let mut optional = |suffix: &str, about: &str| {
             let key = format!("{name}_POSTBACK_{suffix}");
             // The reader lists what may be set also when it is not.
             reader.optional_secret(&key, about).map(|_set| Secrets::read(reader, &key, about))
         };
-        let constant = layout
-            .constant
-            .and_then(|_| optional("CONSTANT", "the value of the constant parameter that the panel adds to the postback"));
-        let hmac = optional("HMAC_SECRET", "when set, a parameter sig=HMAC-SHA256 of all before it must be the last one");
+        let constant = layout.constant.and_then(|_| {
+            optional("CONSTANT", "the value of the constant parameter that the panel adds to the postback")
+        });
+        let hmac =
+            optional("HMAC_SECRET", "when set, a parameter sig=HMAC-SHA256 of all before it must be the last one");
         let key = format!("{name}_POSTBACK_ADDRESSES");
-        let listed = reader.optional_parsed(&key, "when set, the only addresses that postbacks are taken from, as networks by comma");
+        let listed = reader
+            .optional_parsed(&key, "when set, the only addresses that postbacks are taken from, as networks by comma");
         Box::new(Self { layout, tokens, constant, hmac, listed })
     }
 
@@ -198,7 +203,8 @@ impl WebhookSource for Postback {
     #[cfg(test)]
     fn example(&self, _now: chrono::DateTime<chrono::Utc>) -> crate::contract_tests::Example {
         let name = self.layout.transaction.first().unwrap();
-        let mut query = format!("{name}=700000001&payment_status=approved&status=approved&action_ip=192.0.2.1");
+        let personal = self.layout.personal.first().unwrap();
+        let mut query = format!("{name}=700000001&payment_status=approved&status=approved&{personal}=192.0.2.1");
         if let (Some(constant), Some(name)) = (&self.constant, self.layout.constant) {
             query.push_str(&format!("&{name}={}", constant.iter().next().unwrap().text()));
         }

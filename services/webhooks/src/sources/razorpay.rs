@@ -69,7 +69,8 @@ impl WebhookSource for Razorpay {
 
     #[cfg(test)]
     fn example(&self, now: DateTime<Utc>) -> crate::contract_tests::Example {
-        let body = format!(r#"{{"entity":"event","event":"payment.failed","payload":{{}},"created_at":{}}}"#, now.timestamp());
+        let body =
+            format!(r#"{{"entity":"event","event":"payment.failed","payload":{{}},"created_at":{}}}"#, now.timestamp());
         let secret = self.secrets.iter().next().unwrap();
         let signature = crate::contract_tests::hmac_hex(secret.text(), body.as_bytes());
         crate::contract_tests::Example::post("application/json", &body)
@@ -112,7 +113,8 @@ mod tests {
 
     #[test]
     fn the_vectors_of_the_contract_pass_and_one_flipped_bit_fails() {
-        let official = (&br#"{"a":1,"b":2,"c":{"d":3}}"#[..], "2fe04e22977002e6c7cb553adab8b460cb9e2a4970d5953cb27a8472752e3bbc");
+        let official =
+            (&br#"{"a":1,"b":2,"c":{"d":3}}"#[..], "2fe04e22977002e6c7cb553adab8b460cb9e2a4970d5953cb27a8472752e3bbc");
         assert_eq!(check(vec![Secret::current("123456")], official.0, official.1, at(1_790_000_020)), Ok(()));
         let secret = || vec![Secret::current("synthetic-webhook-secret")];
         assert_eq!(check(secret(), BODY, SIGNATURE, at(1_790_000_020)), Ok(()));
@@ -152,7 +154,11 @@ mod tests {
                 retries += 1;
             }
             let (body, signature) = sign("new", made);
-            assert_eq!(check(secrets(), body.as_bytes(), &signature, rotation + TimeDelta::days(5)), Ok(()), "a replay by hand");
+            assert_eq!(
+                check(secrets(), body.as_bytes(), &signature, rotation + TimeDelta::days(5)),
+                Ok(()),
+                "a replay by hand"
+            );
         }
         assert!(retries > 10_000, "{retries} retries");
         let (body, signature) = sign("old", rotation + TimeDelta::hours(1));

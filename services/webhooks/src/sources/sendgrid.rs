@@ -14,8 +14,8 @@ use crate::source::{Decoded, Effect, Malformed, Rejection, Request, Verified, We
 
 /// What stands before the point in a DER `SubjectPublicKeyInfo` of P-256.
 const P256_HEADER: [u8; 26] = [
-    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d,
-    0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
+    0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
 
 struct Sendgrid {
@@ -25,7 +25,8 @@ struct Sendgrid {
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Box<dyn WebhookSource> {
     let key = "SENDGRID_WEBHOOK_PUBLIC_KEY";
-    let secrets = Secrets::read(reader, key, "the verification key of SendGrid's Event Webhook, base64 as shown in its settings");
+    let secrets =
+        Secrets::read(reader, key, "the verification key of SendGrid's Event Webhook, base64 as shown in its settings");
     let mut keys = Vec::new();
     for secret in secrets.iter().filter(|secret| !secret.text().is_empty()) {
         match point(secret.text()) {
@@ -142,12 +143,16 @@ mod tests {
     use super::*;
 
     const KEY: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEqST5L3g5aHeJLKft9akYX4nCNTMrHGI0kh6ccg1JAD5YT4O0cXgy6+pzGz9h7uQOejBD2v6nEUhRNW3+wrojjA==";
-    const SIGNATURE: &str = "MEUCIQCpU+nUAygLzFhgKmTEQoavL+NBi0/7gppn7OoMtcUeywIgbQWDSTbvj/13IPDPh5Y4C/5R4+I6l2+BrT+OumRZrEA=";
+    const SIGNATURE: &str =
+        "MEUCIQCpU+nUAygLzFhgKmTEQoavL+NBi0/7gppn7OoMtcUeywIgbQWDSTbvj/13IPDPh5Y4C/5R4+I6l2+BrT+OumRZrEA=";
     const BODY: &str = "[{\"email\":\"asha@example.in\",\"timestamp\":1790000003,\"event\":\"delivered\",\"sg_event_id\":\"c3ludGgtMDAwMQ\",\"sg_message_id\":\"SYNTHmsg0000000000000A.recvd-0\"}]\r\n";
 
     fn check(body: &[u8], timestamp: &str, received: i64) -> Result<(), Rejection> {
         let mut headers = HeaderMap::new();
-        for (name, value) in [("x-twilio-email-event-webhook-signature", SIGNATURE), ("x-twilio-email-event-webhook-timestamp", timestamp)] {
+        for (name, value) in [
+            ("x-twilio-email-event-webhook-signature", SIGNATURE),
+            ("x-twilio-email-event-webhook-timestamp", timestamp),
+        ] {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
         }
         let request = Request {
@@ -159,14 +164,20 @@ mod tests {
             remote: [127, 0, 0, 1].into(),
             received_at: DateTime::from_timestamp(received, 0).unwrap(),
         };
-        Sendgrid { keys: vec![(point(KEY).unwrap(), Secret::current(KEY))], tolerance: TimeDelta::seconds(300) }.verify(&request).map(drop)
+        Sendgrid { keys: vec![(point(KEY).unwrap(), Secret::current(KEY))], tolerance: TimeDelta::seconds(300) }
+            .verify(&request)
+            .map(drop)
     }
 
     #[test]
     fn the_vector_of_the_contract_passes_and_one_flipped_bit_fails() {
         assert_eq!(BODY.len(), 154);
         assert_eq!(check(BODY.as_bytes(), "1790000005", 1_790_000_005), Ok(()));
-        assert_eq!(check(BODY.trim_end().as_bytes(), "1790000005", 1_790_000_005), Err(Rejection::WrongSignature), "CR LF counts");
+        assert_eq!(
+            check(BODY.trim_end().as_bytes(), "1790000005", 1_790_000_005),
+            Err(Rejection::WrongSignature),
+            "CR LF counts"
+        );
         assert_eq!(check(BODY.as_bytes(), "1790000006", 1_790_000_005), Err(Rejection::WrongSignature));
         for position in 0..BODY.len() {
             let mut body = BODY.as_bytes().to_vec();
@@ -177,9 +188,13 @@ mod tests {
 
     #[test]
     fn the_timestamp_is_taken_up_to_300_seconds_either_way() {
-        for (offset, verdict) in
-            [(299, Ok(())), (300, Ok(())), (301, Err(Rejection::OutOfTolerance)), (-299, Ok(())), (-301, Err(Rejection::OutOfTolerance))]
-        {
+        for (offset, verdict) in [
+            (299, Ok(())),
+            (300, Ok(())),
+            (301, Err(Rejection::OutOfTolerance)),
+            (-299, Ok(())),
+            (-301, Err(Rejection::OutOfTolerance)),
+        ] {
             assert_eq!(check(BODY.as_bytes(), "1790000005", 1_790_000_005 + offset), verdict, "{offset} s");
         }
     }
