@@ -13,6 +13,7 @@ CREATE TABLE orders (
     CHECK ((paid_at IS NULL) = (status IN ('created', 'cancelled')))
 );
 CREATE INDEX orders_user ON orders (user_id, created_at);
+CREATE INDEX orders_held ON orders (paid_at) WHERE status = 'held';
 
 CREATE TABLE order_items (
     id               uuid PRIMARY KEY,
@@ -30,10 +31,15 @@ CREATE TABLE voucher_codes (
     sealed        bytea NOT NULL CHECK (length(sealed) > 28),
     order_item_id uuid REFERENCES order_items (id),
     allocated_at  timestamptz,
+    -- When the brand, or staff, said that it was spent.
+    redeemed_at   timestamptz,
+    -- When it was taken back because the order was refunded; a spent code cannot be.
     revoked_at    timestamptz,
     created_at    timestamptz NOT NULL DEFAULT now(),
     CHECK ((order_item_id IS NULL) = (allocated_at IS NULL)),
-    CHECK (revoked_at IS NULL OR allocated_at IS NOT NULL)
+    CHECK (revoked_at IS NULL OR allocated_at IS NOT NULL),
+    CHECK (redeemed_at IS NULL OR allocated_at IS NOT NULL),
+    CHECK (revoked_at IS NULL OR redeemed_at IS NULL)
 );
 CREATE INDEX voucher_codes_free ON voucher_codes (product_id, id) WHERE order_item_id IS NULL;
 CREATE INDEX voucher_codes_item ON voucher_codes (order_item_id) WHERE order_item_id IS NOT NULL;
@@ -60,3 +66,17 @@ CREATE TABLE refunds (
     updated_at         timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX refunds_payment ON refunds (payment_id);
+
+-- A bank asks for money back. What is won or lost is decided there; people act on it.
+CREATE TABLE disputes (
+    id                  uuid PRIMARY KEY,
+    provider_dispute_id text NOT NULL UNIQUE CHECK (provider_dispute_id <> ''),
+    provider_payment_id text NOT NULL CHECK (provider_payment_id <> ''),
+    order_id            uuid REFERENCES orders (id),
+    amount_paise        bigint NOT NULL CHECK (amount_paise > 0),
+    status              text NOT NULL CHECK (status IN ('open', 'action_required', 'under_review', 'won', 'lost', 'closed')),
+    rank                smallint NOT NULL,
+    respond_by          timestamptz,
+    updated_at          timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX disputes_open ON disputes (respond_by) WHERE status IN ('open', 'action_required', 'under_review');

@@ -115,6 +115,8 @@ typed_ids! {
     NotificationId,
     /// A received webhook.
     WebhookId,
+    /// A request to work off a webhook again; new each time.
+    ReplayId,
     /// A row of the outbox; becomes the id of the queued job.
     OutboxId,
     /// A job on a queue.

@@ -7,6 +7,7 @@ pub mod email;
 pub mod payment;
 pub mod receipt;
 pub mod sms;
+pub mod webhook;
 
 use std::fmt;
 use std::str::FromStr;

@@ -17,3 +17,28 @@ pub async fn first(kv: &Kv, key: &str, ttl: Duration) -> Result<bool, KvError> {
         .map_err(tried("marking a key as seen"))?;
     Ok(answer.is_some())
 }
+
+/// Which of `keys` are marked, in one round trip.
+pub async fn marked(kv: &Kv, keys: &[String]) -> Result<Vec<bool>, KvError> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    // One GET a key in one pipeline: keys of a cluster may live in several slots.
+    let mut pipe = redis::pipe();
+    for key in keys {
+        pipe.exists(key);
+    }
+    pipe.query_async(&mut kv.commands()).await.map_err(tried("asking which keys were seen"))
+}
+
+/// Marks `keys` for `ttl`, in one round trip.
+pub async fn mark(kv: &Kv, keys: &[String], ttl: Duration) -> Result<(), KvError> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let mut pipe = redis::pipe();
+    for key in keys {
+        pipe.set_ex(key, 1, ttl.as_secs().max(1)).ignore();
+    }
+    pipe.query_async(&mut kv.commands()).await.map_err(tried("marking keys as seen"))
+}

@@ -11,6 +11,7 @@ pub mod migrate;
 pub mod notifications;
 pub mod orders;
 pub mod outbox;
+pub mod payments;
 mod pool;
 pub mod statements;
 pub mod sync;

@@ -1,9 +1,10 @@
-//! Orders, their payments and refunds.
+//! Orders and their lines.
 
 use chrono::{DateTime, Utc};
 use deadpool_postgres::GenericClient;
-use domain::ids::{OrderId, OrderItemId, PaymentId, ProductId, RefundId, UserId};
+use domain::ids::{OrderId, OrderItemId, ProductId, UserId};
 use domain::money::Paise;
+use tokio_postgres::Row;
 
 use crate::statements::{execute, query, query_one, query_opt};
 use crate::{StoreError, sql};
@@ -68,70 +69,27 @@ pub async fn lock_by_provider_id(
     provider_order_id: &str,
 ) -> Result<Option<Locked>, StoreError> {
     let row = query_opt(client, sql!("orders/lock_by_provider_id.sql"), &[&provider_order_id]).await?;
-    row.map(|row| {
-        Ok(Locked { id: row.try_get(0)?, user_id: row.try_get(1)?, status: row.try_get(2)?, total: row.try_get(3)? })
-    })
-    .transpose()
+    row.as_ref().map(locked).transpose()
 }
 
-/// Sets the state of a paid order.
-pub async fn set_status(client: &impl GenericClient, id: OrderId, status: &str) -> Result<(), StoreError> {
-    execute(client, sql!("orders/set_status.sql"), &[&id, &status]).await?;
+/// Sets the state of a paid order. Says whether it was another one.
+pub async fn set_status(client: &impl GenericClient, id: OrderId, status: &str) -> Result<bool, StoreError> {
+    Ok(execute(client, sql!("orders/set_status.sql"), &[&id, &status]).await? == 1)
+}
+
+/// Locks up to `limit` orders that wait for codes, the longest waiting first; those that another worker holds are passed over.
+pub async fn claim_held(client: &impl GenericClient, limit: i64) -> Result<Vec<Locked>, StoreError> {
+    query(client, sql!("orders/claim_held.sql"), &[&limit]).await?.iter().map(locked).collect()
+}
+
+fn locked(row: &Row) -> Result<Locked, StoreError> {
+    Ok(Locked { id: row.try_get(0)?, user_id: row.try_get(1)?, status: row.try_get(2)?, total: row.try_get(3)? })
+}
+
+/// Takes sold pieces off the stock, which never goes below zero; a product without a stock is left alone.
+pub async fn take_stock(client: &impl GenericClient, product: ProductId, quantity: i32) -> Result<(), StoreError> {
+    execute(client, sql!("orders/take_stock.sql"), &[&product, &quantity]).await?;
     Ok(())
-}
-
-/// The states of a payment, in the order in which one may follow the other; an authorisation can still come late.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PaymentState {
-    /// Refused.
-    Failed,
-    /// The bank said yes.
-    Authorized,
-    /// The money is ours.
-    Captured,
-}
-
-/// Notes a payment's state unless a later one is known. Says whether it changed anything.
-pub async fn note_payment(
-    client: &impl GenericClient,
-    order: OrderId,
-    provider_payment_id: &str,
-    amount: Paise,
-    state: PaymentState,
-) -> Result<bool, StoreError> {
-    let (word, rank): (&str, i16) = match state {
-        PaymentState::Failed => ("failed", 1),
-        PaymentState::Authorized => ("authorized", 2),
-        PaymentState::Captured => ("captured", 3),
-    };
-    let params: [&(dyn postgres_types::ToSql + Sync); 6] =
-        [&PaymentId::generate(), &order, &provider_payment_id, &amount, &word, &rank];
-    Ok(execute(client, sql!("orders/upsert_payment.sql"), &params).await? == 1)
-}
-
-/// Notes a refund's state unless a later one is known. Gives the Razorpay order id and whether the payment is now refunded in full;
-/// `None` when the payment is not known (yet).
-pub async fn note_refund(
-    client: &impl GenericClient,
-    provider_payment_id: &str,
-    provider_refund_id: &str,
-    amount: Paise,
-    status: &str,
-) -> Result<Option<(String, bool)>, StoreError> {
-    let Some(row) = query_opt(client, sql!("orders/find_payment.sql"), &[&provider_payment_id]).await? else {
-        return Ok(None);
-    };
-    let (payment, paid, order): (PaymentId, i64, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-    let rank: i16 = match status {
-        "processed" => 3,
-        "failed" => 2,
-        _ => 1,
-    };
-    let params: [&(dyn postgres_types::ToSql + Sync); 6] =
-        [&RefundId::generate(), &payment, &provider_refund_id, &amount, &status, &rank];
-    execute(client, sql!("orders/upsert_refund.sql"), &params).await?;
-    let total: i64 = query_one(client, sql!("orders/refunded_total.sql"), &[&payment]).await?.try_get(0)?;
-    Ok(Some((order, total >= paid)))
 }
 
 /// A line of an order.

@@ -110,9 +110,16 @@ pub async fn open_for_order(
     Ok(codes)
 }
 
-/// Takes back the codes of an order; returns how many.
-pub async fn revoke_for_order(client: &impl GenericClient, order: OrderId) -> Result<u64, StoreError> {
-    execute(client, sql!("vouchers/revoke_of_order.sql"), &[&order]).await
+/// Takes back the codes of an order that are not spent; returns how many were taken back, and how many are spent.
+pub async fn revoke_for_order(client: &impl GenericClient, order: OrderId) -> Result<(u64, u64), StoreError> {
+    let revoked = execute(client, sql!("vouchers/revoke_of_order.sql"), &[&order]).await?;
+    let spent: i64 = query_one(client, sql!("vouchers/count_redeemed_of_order.sql"), &[&order]).await?.try_get(0)?;
+    Ok((revoked, u64::try_from(spent).unwrap_or(0)))
+}
+
+/// Notes that a code was spent; says no when it never was handed out, or was taken back before.
+pub async fn redeem(client: &impl GenericClient, id: VoucherCodeId) -> Result<bool, StoreError> {
+    Ok(execute(client, sql!("vouchers/redeem.sql"), &[&id]).await? == 1)
 }
 
 #[cfg(test)]

@@ -1,46 +1,39 @@
-//! Webhooks as they came, each with the verdict on it.
+//! Webhooks as they came, each with the verdict on it; the jobs that wait to be pushed; what each webhook did.
+
+mod pending;
+mod replays;
 
 use chrono::{DateTime, Utc};
 use deadpool_postgres::GenericClient;
-use domain::ids::WebhookId;
-use sha2::{Digest, Sha256};
+use domain::ids::{ReplayId, WebhookId};
+use domain::job::{Job, Queue};
+
+pub use pending::{Pending, claim_pending, delete_pending, pending_lag};
+pub use replays::{Replay, ReplayOutcome, find_replay, finish_replay, replay, replayable};
 
 use crate::statements::{execute, query, query_one, query_opt};
 use crate::{StoreError, sql};
 
-/// A webhook that arrived.
-#[derive(Debug)]
-pub struct Arrived<'a> {
-    /// Its row.
-    pub id: WebhookId,
-    /// Where from, such as `razorpay`.
-    pub source: &'a str,
-    /// The sender's id of the event.
-    pub event_id: &'a str,
-    /// What the sender calls the event.
-    pub event: &'a str,
-    /// The exact bytes.
-    pub body: &'a [u8],
-    /// Headers without secrets.
-    pub headers: serde_json::Value,
-    /// The client.
-    pub remote_address: &'a str,
-}
-
-/// What the keys say of a webhook.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is made of a webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// The first of its kind: act on it.
     Accepted,
     /// It, or its body, came before.
     Duplicate,
-    /// Its event id came before with another body: somebody plays tricks, or the sender is broken.
+    /// New by its body, but its event id came before with another one: act on it, and raise an alarm. Somebody plays tricks, or
+    /// the sender is broken.
     Conflict,
+    /// It was verified, but is not what the contract says.
+    Malformed,
     /// It could not be verified.
     Rejected,
 }
 
 impl Verdict {
+    /// Every verdict.
+    pub const ALL: [Self; 5] = [Self::Accepted, Self::Duplicate, Self::Conflict, Self::Malformed, Self::Rejected];
+
     /// The word in the table.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -48,64 +41,127 @@ impl Verdict {
             Self::Accepted => "accepted",
             Self::Duplicate => "duplicate",
             Self::Conflict => "conflict",
+            Self::Malformed => "malformed",
             Self::Rejected => "rejected",
         }
     }
+
+    /// Whether it is to be acted on.
+    #[must_use]
+    pub const fn counts(self) -> bool {
+        matches!(self, Self::Accepted | Self::Conflict)
+    }
+
+    fn parse(word: &str) -> Result<Self, StoreError> {
+        Self::ALL
+            .into_iter()
+            .find(|verdict| verdict.word() == word)
+            .ok_or_else(|| StoreError::WrongRow(format!("verdict {word:?}")))
+    }
 }
 
-/// Records a verified webhook and says whether it is the first of its kind. Commit before answering the sender.
-pub async fn record(client: &impl GenericClient, arrived: &Arrived<'_>) -> Result<Verdict, StoreError> {
-    let hash = Sha256::digest(arrived.body).to_vec();
-    let first =
-        execute(client, sql!("webhooks/claim_receipt.sql"), &[&arrived.source, &arrived.event_id, &hash, &arrived.id])
-            .await?;
-    let verdict = if first == 1 {
-        Verdict::Accepted
-    } else {
-        let row =
-            query_one(client, sql!("webhooks/same_event_other_body.sql"), &[&arrived.source, &arrived.event_id, &hash])
-                .await?;
-        if row.try_get(0)? { Verdict::Conflict } else { Verdict::Duplicate }
-    };
-    insert(client, arrived, &hash, verdict, "").await?;
-    Ok(verdict)
+/// The job of an accepted webhook.
+#[derive(Debug, Clone)]
+pub struct Promise {
+    /// Its queue.
+    pub queue: Queue,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its payload, as JSON.
+    pub payload: String,
 }
 
-/// Records a webhook that could not be verified.
-pub async fn record_rejected(
-    client: &impl GenericClient,
-    arrived: &Arrived<'_>,
-    reason: &str,
-) -> Result<(), StoreError> {
-    let hash = Sha256::digest(arrived.body).to_vec();
-    insert(client, arrived, &hash, Verdict::Rejected, reason).await
+impl Promise {
+    /// The promise of a job.
+    pub fn of<J: Job>(job: &J) -> Result<Self, StoreError> {
+        Ok(Self { queue: J::QUEUE, kind: J::KIND, payload: serde_json::to_string(job)? })
+    }
 }
 
-async fn insert(
-    client: &impl GenericClient,
-    arrived: &Arrived<'_>,
-    hash: &[u8],
-    verdict: Verdict,
-    reason: &str,
-) -> Result<(), StoreError> {
-    execute(
+/// A webhook that arrived.
+#[derive(Debug, Clone)]
+pub struct Arrived {
+    /// Its row.
+    pub id: WebhookId,
+    /// Where from, such as `razorpay`.
+    pub source: &'static str,
+    /// The sender's id of the event.
+    pub event_id: String,
+    /// What the sender calls the event.
+    pub event: String,
+    /// What is kept of the bytes.
+    pub body: Vec<u8>,
+    /// SHA-256 of the bytes as they came.
+    pub body_sha256: [u8; 32],
+    /// Two webhooks of a source with the same key say the same; mostly the hash itself.
+    pub body_key: [u8; 32],
+    /// Headers without secrets, as a JSON object.
+    pub headers: String,
+    /// The client.
+    pub remote_address: String,
+    /// Given when there is nothing for the keys to decide: `Rejected` or `Malformed`, with the reason.
+    pub given: Option<(Verdict, String)>,
+    /// The job, should it be accepted.
+    pub promise: Option<Promise>,
+    /// The trace of the request.
+    pub traceparent: Option<String>,
+    /// When it came.
+    pub received_at: DateTime<Utc>,
+}
+
+/// Records webhooks in one statement, which is one commit unless the client is in a transaction; gives the verdict on each, in
+/// order. Answer the senders after it.
+pub async fn record(client: &impl GenericClient, arrived: &[Arrived]) -> Result<Vec<Verdict>, StoreError> {
+    macro_rules! column {
+        (|$row:ident| $value:expr) => {
+            arrived.iter().map(|$row| $value).collect::<Vec<_>>()
+        };
+    }
+    let ids = column!(|row| row.id);
+    let rows = query(
         client,
-        sql!("webhooks/insert.sql"),
+        sql!("webhooks/record.sql"),
         &[
-            &arrived.id,
-            &arrived.source,
-            &arrived.event_id,
-            &arrived.event,
-            &arrived.body,
-            &hash,
-            &arrived.headers,
-            &arrived.remote_address,
-            &verdict.word(),
-            &reason,
+            &ids,
+            &column!(|row| row.source),
+            &column!(|row| row.event_id.as_str()),
+            &column!(|row| row.event.as_str()),
+            &column!(|row| row.body.as_slice()),
+            &column!(|row| row.body_sha256.as_slice()),
+            &column!(|row| row.body_key.as_slice()),
+            &column!(|row| row.headers.as_str()),
+            &column!(|row| row.remote_address.as_str()),
+            &column!(|row| row.given.as_ref().map(|(verdict, _)| verdict.word())),
+            &column!(|row| row.given.as_ref().map_or("", |(_, reason)| reason.as_str())),
+            &column!(|row| row.received_at),
+            &column!(|row| row.promise.as_ref().map(|promise| promise.queue.name())),
+            &column!(|row| row.promise.as_ref().map(|promise| promise.kind)),
+            &column!(|row| row.promise.as_ref().map(|promise| promise.payload.as_str())),
+            &column!(|row| row.traceparent.as_deref()),
         ],
     )
     .await?;
-    Ok(())
+    let mut verdicts = std::collections::HashMap::with_capacity(rows.len());
+    for row in &rows {
+        verdicts.insert(row.try_get::<_, WebhookId>(0)?, Verdict::parse(row.try_get(1)?)?);
+    }
+    let missing = || StoreError::WrongRow("a webhook was recorded without a verdict".to_owned());
+    ids.iter().map(|id| verdicts.get(id).copied().ok_or_else(missing)).collect()
+}
+
+/// Which of these (source, event id, body key) were recorded before: their places in the list.
+pub async fn seen(
+    client: &impl GenericClient,
+    sources: &[&str],
+    event_ids: &[&str],
+    body_keys: &[&[u8]],
+) -> Result<Vec<usize>, StoreError> {
+    let rows = query(client, sql!("webhooks/seen.sql"), &[&sources, &event_ids, &body_keys]).await?;
+    let place = |row: &tokio_postgres::Row| -> Result<usize, StoreError> {
+        let place: i64 = row.try_get(0)?;
+        usize::try_from(place - 1).map_err(|_negative| StoreError::WrongRow(format!("place {place}")))
+    };
+    rows.iter().map(place).collect()
 }
 
 /// A stored webhook.
@@ -115,10 +171,14 @@ pub struct Stored {
     pub source: String,
     /// What the sender calls the event.
     pub event: String,
-    /// The exact bytes.
+    /// The sender's id of the event.
+    pub event_id: String,
+    /// What was kept of the bytes.
     pub body: Vec<u8>,
-    /// The verdict's word.
-    pub verdict: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// When it came.
+    pub received_at: DateTime<Utc>,
     /// Whether its effect was applied.
     pub processed: bool,
 }
@@ -130,18 +190,38 @@ pub async fn find(client: &impl GenericClient, id: WebhookId) -> Result<Option<S
         Ok(Stored {
             source: row.try_get(0)?,
             event: row.try_get(1)?,
-            body: row.try_get(2)?,
-            verdict: row.try_get(3)?,
-            processed: row.try_get(4)?,
+            event_id: row.try_get(2)?,
+            body: row.try_get(3)?,
+            verdict: Verdict::parse(row.try_get(4)?)?,
+            received_at: row.try_get(5)?,
+            processed: row.try_get(6)?,
         })
     })
     .transpose()
 }
 
-/// Notes that a webhook's effect was applied, and which it was.
-pub async fn mark_processed(client: &impl GenericClient, id: WebhookId, effect: &str) -> Result<(), StoreError> {
-    execute(client, sql!("webhooks/mark_processed.sql"), &[&id, &effect]).await?;
-    Ok(())
+/// Notes a webhook's effect, in the transaction that has it. `false`: it was noted before, by another delivery of the same
+/// job, and this transaction has to be given up. Each replay is noted once more.
+pub async fn mark_processed(
+    client: &impl GenericClient,
+    id: WebhookId,
+    effect: &str,
+    replay: Option<ReplayId>,
+) -> Result<bool, StoreError> {
+    Ok(execute(client, sql!("webhooks/mark_processed.sql"), &[&id, &effect, &replay]).await? == 1)
+}
+
+/// Which webhooks to list.
+#[derive(Debug, Clone, Copy)]
+pub struct Filter<'a> {
+    /// Only what came before this one.
+    pub before: WebhookId,
+    /// Only this source.
+    pub source: Option<&'a str>,
+    /// Only this verdict.
+    pub verdict: Option<Verdict>,
+    /// At most so many.
+    pub limit: i64,
 }
 
 /// A line of the list of webhooks.
@@ -157,19 +237,23 @@ pub struct Line {
     pub event: String,
     /// The verdict's word.
     pub verdict: String,
-    /// Why it was rejected.
+    /// Why it was rejected, or what it repeats.
     pub reason: String,
     /// When it came.
     pub received_at: DateTime<Utc>,
-    /// When its effect was applied.
+    /// When its effect was last applied.
     pub processed_at: Option<DateTime<Utc>>,
-    /// The effect.
+    /// That effect.
     pub effect: Option<String>,
+    /// Whether its job still waits to be pushed.
+    pub pending: bool,
 }
 
-/// Webhooks before `before`, the newest first.
-pub async fn list(client: &impl GenericClient, before: WebhookId, limit: i64) -> Result<Vec<Line>, StoreError> {
-    let rows = query(client, sql!("webhooks/list.sql"), &[&before, &limit]).await?;
+/// Webhooks, the newest first.
+pub async fn list(client: &impl GenericClient, filter: &Filter<'_>) -> Result<Vec<Line>, StoreError> {
+    let verdict = filter.verdict.map(Verdict::word);
+    let rows =
+        query(client, sql!("webhooks/list.sql"), &[&filter.before, &filter.limit, &filter.source, &verdict]).await?;
     rows.iter()
         .map(|row| {
             Ok(Line {
@@ -182,7 +266,13 @@ pub async fn list(client: &impl GenericClient, before: WebhookId, limit: i64) ->
                 received_at: row.try_get(6)?,
                 processed_at: row.try_get(7)?,
                 effect: row.try_get(8)?,
+                pending: row.try_get(9)?,
             })
         })
         .collect()
+}
+
+/// Makes the partitions of this month and the next two, should they be missing; returns how many were.
+pub async fn ensure_partitions(client: &impl GenericClient) -> Result<i32, StoreError> {
+    Ok(query_one(client, sql!("webhooks/ensure_partitions.sql"), &[]).await?.try_get(0)?)
 }

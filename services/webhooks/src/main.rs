@@ -1,2 +1,91 @@
-//! webhooks
-fn main() {}
+//! Takes in webhooks: verified first, committed second, answered third, and only then acted on. Its worker does what
+//! payment events, payouts and delivery reports ask for.
+
+mod alerts;
+mod intake;
+mod payments;
+mod proof;
+mod push;
+mod receipts;
+mod receive;
+mod remote;
+mod settings;
+mod source;
+mod sources;
+mod work;
+
+#[cfg(test)]
+mod contract_tests;
+
+use std::sync::Arc;
+
+use actix_web::web;
+use chassis::{Life, Service};
+use domain::clock::SystemClock;
+use domain::job::Queue;
+use domain::jobs::payment::{ProcessPaymentEvent, StartPayout};
+use domain::jobs::receipt::ProcessReceipts;
+use domain::jobs::webhook::ReplayWebhook;
+use queue::{Producer, Worker};
+
+use crate::settings::Settings;
+
+fn main() -> std::process::ExitCode {
+    let about = "Receives webhooks of payment, affiliate and message providers, and works them off";
+    chassis::main(Service { name: "webhooks", about }, Settings::read, run)
+}
+
+async fn run(settings: Settings, life: Life) -> anyhow::Result<()> {
+    let pool = store::Pool::connect(&settings.store)?;
+    let kv = kv::Kv::connect(&settings.kv)?;
+    let producer = Producer::new(kv.clone());
+    let (shutdown, tasks) = (life.shutdown(), life.tasks());
+
+    let alerts = Arc::new(settings.alerts);
+    let desk = work::Desk::new(pool.clone(), settings.sources.clone(), alerts.clone());
+    let razorpay = outbound::Client::new("razorpay", &settings.outbound)?;
+    let payouts = payments::start::Payouts::new(pool.clone(), razorpay, settings.payouts, alerts);
+    let worker = Worker::builder(kv.clone(), "webhooks")
+        .queue(Queue::Payments, settings.payments_at_once)
+        .queue(Queue::Receipts, settings.receipts_at_once)
+        .register::<ProcessPaymentEvent>(desk.clone())
+        .register::<ReplayWebhook>(desk.clone())
+        .register::<StartPayout>(payouts)
+        .register::<ProcessReceipts>(desk)
+        .build()?;
+    let health = worker.health();
+    life.ready("worker", move || {
+        let health = health.clone();
+        async move { health.check() }
+    });
+    let asked = pool.clone();
+    life.ready("postgres", move || {
+        let pool = asked.clone();
+        async move { pool.ping().await.map_err(|error| error.to_string()) }
+    });
+
+    let pusher = push::Pusher::start(&pool, &kv, tasks);
+    let intake = intake::Intake::start(&settings.intake, &pool, &kv, &pusher, tasks);
+    tasks.spawn(push::Sweep::new(&settings.push, pool.clone(), producer.clone()).run(shutdown.clone()));
+    tasks.spawn(payments::held::fill(pool.clone(), shutdown.clone()));
+    tasks.spawn(outbox::Relay::new(pool, producer).run(shutdown.clone()));
+    let working = tasks.spawn(worker.run(shutdown));
+
+    let clock = Arc::new(SystemClock);
+    let reception = web::Data::new(receive::Reception::new(settings.sources, intake, settings.trusted_proxies, clock));
+    chassis::http::serve(&life, &settings.http, move |config| receive::routes(config, reception.clone())).await?;
+    working.await??;
+    Ok(())
+}
+
+/// An error and everything under it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,2 +1,7 @@
-SELECT id, source, event_id, event, verdict, reason, received_at, processed_at, effect
-FROM webhook_logs WHERE id < $1 ORDER BY id DESC LIMIT $2
+SELECT log.id, log.source, log.event_id, log.event, log.verdict, log.reason, log.received_at, done.applied_at, done.effect,
+       EXISTS (SELECT FROM webhook_pending WHERE webhook_id = log.id)
+FROM webhook_logs AS log
+LEFT JOIN LATERAL (
+    SELECT applied_at, effect FROM webhook_effects WHERE webhook_id = log.id ORDER BY applied_at DESC LIMIT 1) AS done ON true
+WHERE log.id < $1 AND ($3::text IS NULL OR log.source = $3) AND ($4::text IS NULL OR log.verdict = $4)
+ORDER BY log.id DESC LIMIT $2

@@ -1,1 +1,1 @@
-UPDATE webhook_logs SET processed_at = now(), effect = $2 WHERE id = $1
+INSERT INTO webhook_effects (webhook_id, replay_id, effect) VALUES ($1, $3, $2) ON CONFLICT DO NOTHING

@@ -1,2 +1,2 @@
-SELECT payments.id, payments.amount_paise, orders.provider_order_id
+SELECT payments.id, orders.provider_order_id
 FROM payments JOIN orders ON orders.id = payments.order_id WHERE provider_payment_id = $1

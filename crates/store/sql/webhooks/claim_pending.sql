@@ -1,0 +1,6 @@
+SELECT webhook_id, queue, kind, payload, traceparent, created_at
+FROM webhook_pending
+WHERE created_at < now() - make_interval(secs => $2)
+ORDER BY webhook_id
+LIMIT $1
+FOR UPDATE SKIP LOCKED

@@ -1,0 +1,1 @@
+DELETE FROM webhook_pending WHERE webhook_id = ANY ($1)

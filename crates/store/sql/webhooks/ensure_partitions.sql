@@ -1,0 +1,1 @@
+SELECT ensure_month_partitions('webhook_logs', current_date, 3)

@@ -1,0 +1,1 @@
+SELECT count(*), min(created_at) FROM webhook_pending

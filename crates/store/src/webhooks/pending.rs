@@ -1,0 +1,56 @@
+//! Jobs of accepted webhooks that are not on their list yet.
+
+use chrono::{DateTime, Utc};
+use deadpool_postgres::GenericClient;
+use domain::ids::WebhookId;
+use domain::job::Queue;
+
+use crate::statements::{execute, query, query_one};
+use crate::{StoreError, sql};
+
+/// A job that waits to be pushed.
+#[derive(Debug)]
+pub struct Pending {
+    /// The webhook, whose id the job will have.
+    pub webhook_id: WebhookId,
+    /// Its queue.
+    pub queue: Queue,
+    /// Its kind.
+    pub kind: String,
+    /// Its payload, as JSON.
+    pub payload: String,
+    /// The trace of the request.
+    pub traceparent: Option<String>,
+    /// Since when it waits.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Locks, for this transaction, up to `limit` jobs that wait for longer than `seconds`; those that another sweep holds are
+/// passed over.
+pub async fn claim_pending(client: &impl GenericClient, limit: i64, seconds: f64) -> Result<Vec<Pending>, StoreError> {
+    let rows = query(client, sql!("webhooks/claim_pending.sql"), &[&limit, &seconds]).await?;
+    rows.iter()
+        .map(|row| {
+            let queue: String = row.try_get(1)?;
+            Ok(Pending {
+                webhook_id: row.try_get(0)?,
+                queue: queue.parse().map_err(|_unknown| StoreError::WrongRow(format!("queue {queue:?}")))?,
+                kind: row.try_get(2)?,
+                payload: row.try_get(3)?,
+                traceparent: row.try_get(4)?,
+                created_at: row.try_get(5)?,
+            })
+        })
+        .collect()
+}
+
+/// Forgets jobs that were pushed.
+pub async fn delete_pending(client: &impl GenericClient, ids: &[WebhookId]) -> Result<u64, StoreError> {
+    execute(client, sql!("webhooks/delete_pending.sql"), &[&ids]).await
+}
+
+/// How many jobs wait to be pushed, and since when the oldest does.
+pub async fn pending_lag(client: &impl GenericClient) -> Result<(i64, Option<DateTime<Utc>>), StoreError> {
+    let row = query_one(client, sql!("webhooks/pending_lag.sql"), &[]).await?;
+    Ok((row.try_get(0)?, row.try_get(1)?))
+}

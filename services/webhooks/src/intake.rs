@@ -1,0 +1,219 @@
+//! From arrival to commit. Rows of concurrent requests share a transaction: while one is being committed, the next ones gather,
+//! so there is no timer, an idle service commits at once, and a busy one is not bound to one disk sync a request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::Reader;
+use kv::{Kv, keys, once};
+use store::webhooks::{Arrived, Verdict, record, seen};
+use store::{Pool, StoreError};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+
+use crate::push::Pusher;
+
+/// Rows in one transaction.
+const BATCH: usize = 256;
+/// Requests that may wait for their commit; more are told to come again.
+const WAITING: usize = 4096;
+/// Bytes of bodies that may wait for their commit.
+const WAITING_BYTES: usize = 64 << 20;
+/// How long a request may wait for its commit. Razorpay gives up after five seconds.
+const PATIENCE: Duration = Duration::from_millis(3_500);
+
+/// How webhooks are stored.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    writers: usize,
+}
+
+impl Settings {
+    /// Reads `WEBHOOK_WRITERS`.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Self {
+        Self { writers: reader.default("WEBHOOK_WRITERS", 2, "how many transactions may store webhooks at a time") }
+    }
+}
+
+/// Why a webhook was not stored; the sender is to come again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotStored {
+    #[error("more webhooks wait than can be stored")]
+    TooMany,
+    #[error("it was not stored in time")]
+    TooSlow,
+    #[error("it was not stored")]
+    Store(#[source] Arc<StoreError>),
+}
+
+struct Item {
+    arrived: Arrived,
+    answer: oneshot::Sender<Result<Verdict, Arc<StoreError>>>,
+}
+
+/// Where arrivals are handed in. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Intake {
+    sender: mpsc::Sender<Item>,
+    bytes: Arc<Semaphore>,
+}
+
+impl Intake {
+    /// Starts the writers. They end when every handle on the intake is gone and all that waits is stored.
+    pub(crate) fn start(settings: &Settings, pool: &Pool, kv: &Kv, pusher: &Pusher, tasks: &TaskTracker) -> Self {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let receiver = Arc::new(Mutex::new(receiver));
+        for _ in 0..settings.writers.max(1) {
+            let writer = Writer {
+                pool: pool.clone(),
+                kv: kv.clone(),
+                pusher: pusher.clone(),
+                receiver: receiver.clone(),
+                ask_again_at: tokio::time::Instant::now(),
+            };
+            tasks.spawn(writer.run());
+        }
+        Self { sender, bytes: Arc::new(Semaphore::new(WAITING_BYTES)) }
+    }
+
+    /// Stores an arrival; returns after its commit.
+    pub(crate) async fn record(&self, arrived: Arrived) -> Result<Verdict, NotStored> {
+        let size = u32::try_from(arrived.body.len()).unwrap_or(u32::MAX);
+        let _room = self.bytes.clone().try_acquire_many_owned(size).map_err(|_full| NotStored::TooMany)?;
+        let (answer, verdict) = oneshot::channel();
+        self.sender.try_send(Item { arrived, answer }).map_err(|_full| NotStored::TooMany)?;
+        match tokio::time::timeout(PATIENCE, verdict).await {
+            Ok(Ok(stored)) => stored.map_err(NotStored::Store),
+            // The writer has ended, or it is too late.
+            _ => Err(NotStored::TooSlow),
+        }
+    }
+
+    /// Stores an arrival if there is room, and waits for nothing.
+    pub(crate) fn note(&self, arrived: Arrived) {
+        let (answer, _nobody_asks) = oneshot::channel();
+        // There is no room for notes when genuine webhooks wait.
+        let _left_out = self.sender.try_send(Item { arrived, answer });
+    }
+}
+
+struct Writer {
+    pool: Pool,
+    kv: Kv,
+    pusher: Pusher,
+    receiver: Arc<Mutex<mpsc::Receiver<Item>>>,
+    ask_again_at: tokio::time::Instant,
+}
+
+impl Writer {
+    async fn run(mut self) {
+        let mut items = Vec::with_capacity(BATCH);
+        loop {
+            if self.receiver.lock().await.recv_many(&mut items, BATCH).await == 0 {
+                return;
+            }
+            self.store(&mut items).await;
+        }
+    }
+
+    async fn store(&mut self, items: &mut Vec<Item>) {
+        // Nobody waits any more for what the sender was told to bring again.
+        items.retain(|item| !item.answer.is_closed() || item.arrived.given.is_some());
+        self.answer_known(items).await;
+        let (arrived, answers): (Vec<_>, Vec<_>) = items.drain(..).map(|item| (item.arrived, item.answer)).unzip();
+        if arrived.is_empty() {
+            return;
+        }
+        match self.record(&arrived).await {
+            Ok(verdicts) => {
+                let mut accepted = Vec::new();
+                for ((arrived, answer), verdict) in arrived.into_iter().zip(answers).zip(verdicts) {
+                    // Who has hung up finds it as a duplicate next time.
+                    let _gone = answer.send(Ok(verdict));
+                    if verdict.counts() {
+                        accepted.push(arrived);
+                    }
+                }
+                self.pusher.hand_over(accepted);
+            }
+            // One row that Postgres cannot take must not refuse its neighbours.
+            Err(error) if arrived.len() > 1 && !error.is_transient() => {
+                tracing::warn!(
+                    error.chain = crate::chain(&error),
+                    "a batch of webhooks was refused; storing one by one"
+                );
+                for (arrived, answer) in arrived.into_iter().zip(answers) {
+                    let row = [arrived];
+                    let verdict =
+                        self.record(&row).await.map(|verdicts| verdicts.first().copied().unwrap_or(Verdict::Duplicate));
+                    if verdict.as_ref().is_ok_and(|verdict| verdict.counts()) {
+                        self.pusher.hand_over(row.into());
+                    }
+                    let _gone = answer.send(verdict.map_err(Arc::new));
+                }
+            }
+            Err(error) => {
+                tracing::error!(
+                    error.chain = crate::chain(&error),
+                    webhooks = arrived.len(),
+                    "webhooks could not be stored"
+                );
+                let error = Arc::new(error);
+                for answer in answers {
+                    let _gone = answer.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// Stores rows in one transaction; a connection that broke is replaced once.
+    async fn record(&self, arrived: &[Arrived]) -> Result<Vec<Verdict>, StoreError> {
+        match record(&self.pool.get().await?, arrived).await {
+            Err(error) if error.is_transient() => record(&self.pool.get().await?, arrived).await,
+            outcome => outcome,
+        }
+    }
+
+    /// Answers what came before and is surely stored. Redis says what may have come before; the unique index says whether it
+    /// did. So a storm of retries costs look-ups, not transactions.
+    async fn answer_known(&mut self, items: &mut Vec<Item>) {
+        if tokio::time::Instant::now() < self.ask_again_at {
+            return;
+        }
+        let names: Vec<_> = items
+            .iter()
+            .map(|item| match item.arrived.given {
+                None => keys::webhook_once(item.arrived.source, &item.arrived.event_id),
+                Some(_) => String::new(),
+            })
+            .collect();
+        let asked = tokio::time::timeout(Duration::from_millis(50), once::marked(&self.kv, &names)).await;
+        let Ok(Ok(marked)) = asked else {
+            // Redis is down or slow: the index alone decides for a while.
+            self.ask_again_at = tokio::time::Instant::now() + Duration::from_secs(2);
+            return;
+        };
+        let suspects: Vec<usize> =
+            marked.iter().enumerate().filter(|(_, marked)| **marked).map(|(place, _)| place).collect();
+        if suspects.is_empty() {
+            return;
+        }
+        let rows: Vec<_> = suspects.iter().filter_map(|place| items.get(*place)).map(|item| &item.arrived).collect();
+        let sources: Vec<_> = rows.iter().map(|row| row.source).collect();
+        let event_ids: Vec<_> = rows.iter().map(|row| row.event_id.as_str()).collect();
+        let body_keys: Vec<_> = rows.iter().map(|row| row.body_key.as_slice()).collect();
+        let Ok(client) = self.pool.get().await else { return };
+        let Ok(known) = seen(&client, &sources, &event_ids, &body_keys).await else { return };
+        let known: std::collections::HashSet<_> =
+            known.iter().filter_map(|place| suspects.get(*place)).copied().collect();
+        let mut place = 0;
+        let (answered, rest) = std::mem::take(items).into_iter().partition::<Vec<_>, _>(|_| {
+            place += 1;
+            known.contains(&(place - 1))
+        });
+        for item in answered {
+            let _gone = item.answer.send(Ok(Verdict::Duplicate));
+        }
+        *items = rest;
+    }
+}

@@ -1,0 +1,30 @@
+//! What Razorpay's and RazorpayX's events do. Each event is a snapshot, may come twice and in any order; what is kept by rank
+//! and what is derived from it give the same end whatever the order.
+
+mod event;
+pub(crate) mod held;
+mod orders;
+mod payout;
+pub(crate) mod start;
+
+use store::GenericClient;
+
+use crate::alerts::Alerts;
+use crate::source::Verified;
+use crate::work::WorkError;
+
+/// Applies an event in the caller's transaction; gives what changed, in words.
+pub(crate) async fn apply(
+    client: &impl GenericClient,
+    verified: &Verified<'_>,
+    alerts: &Alerts,
+) -> Result<String, WorkError> {
+    let event = event::Event::parse(verified)?;
+    match event.kind() {
+        event::Kind::Payment(payment) => orders::payment(client, &event, payment, alerts).await,
+        event::Kind::Refund(refund, payment) => orders::refund(client, refund, payment, alerts).await,
+        event::Kind::Dispute(dispute) => orders::dispute(client, &event, dispute, alerts).await,
+        event::Kind::Payout(payout) => payout::news(client, &event, payout, alerts).await,
+        event::Kind::Other => Ok(format!("{}: stored only", event.name)),
+    }
+}

@@ -1,0 +1,251 @@
+//! From commit to list. What was accepted is pushed at once; what was not, because Redis or this process was down, is found by
+//! the sweep.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use config::Reader;
+use domain::ids::{JobId, WebhookId};
+use domain::job::Queue;
+use kv::{Kv, keys, once};
+use queue::{EnqueueError, Envelope, Producer};
+use serde_json::value::RawValue;
+use store::webhooks::{Arrived, claim_pending, delete_pending, ensure_partitions, pending_lag};
+use store::{Pool, StoreError};
+use telemetry::metrics::{Counter, Gauge};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Jobs in one call.
+const BATCH: usize = 500;
+/// Accepted webhooks that may wait for Redis in memory; the rest is left to the sweep.
+const WAITING: usize = 2_000;
+/// How long an event id is remembered in Redis. The unique index remembers it for ever.
+const REMEMBERED: Duration = Duration::from_hours(48);
+
+/// How jobs of webhooks are pushed.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    sweep: Duration,
+}
+
+impl Settings {
+    /// Reads `WEBHOOK_SWEEP_MS`.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Self {
+        let about = "how often webhooks whose job was not pushed are looked for, in milliseconds (10 to 15000)";
+        let millis: u64 = reader.default("WEBHOOK_SWEEP_MS", 5_000, about);
+        if !(10..=15_000).contains(&millis) {
+            reader.problem("WEBHOOK_SWEEP_MS: 10 to 15000");
+        }
+        Self { sweep: Duration::from_millis(millis) }
+    }
+}
+
+/// Why jobs were not pushed this time.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PushError {
+    #[error("waiting jobs could not be read or marked")]
+    Store(#[from] StoreError),
+    #[error("jobs could not be pushed")]
+    Push(#[from] EnqueueError),
+    #[error("a waiting job holds no JSON")]
+    Payload(#[from] serde_json::Error),
+    #[error("a job could not be written")]
+    Envelope(#[from] queue::EnvelopeError),
+}
+
+/// One job, ready to push.
+struct Ready {
+    id: WebhookId,
+    queue: Queue,
+    body: Vec<u8>,
+}
+
+impl Ready {
+    fn new(
+        id: WebhookId,
+        queue: Queue,
+        kind: &str,
+        payload: &str,
+        at: chrono::DateTime<chrono::Utc>,
+        trace: Option<&str>,
+    ) -> Result<Self, PushError> {
+        let payload: &RawValue = serde_json::from_str(payload)?;
+        // The job has the webhook's id, so a second push is seen for what it is.
+        let mut envelope = Envelope::new(JobId::from_uuid(id.as_uuid()), kind, payload);
+        envelope.enqueued_at = Some(at);
+        envelope.traceparent = trace.map(Into::into);
+        Ok(Self { id, queue, body: envelope.to_bytes()? })
+    }
+}
+
+/// Hands accepted webhooks over to be pushed. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Pusher {
+    sender: mpsc::Sender<Arrived>,
+}
+
+impl Pusher {
+    /// Starts the pushing task; it ends when every handle is gone and all that waits is pushed or left to the sweep.
+    pub(crate) fn start(pool: &Pool, kv: &Kv, tasks: &TaskTracker) -> Self {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let desk = Desk { pool: pool.clone(), kv: kv.clone(), producer: Producer::new(kv.clone()) };
+        tasks.spawn(desk.run(receiver));
+        Self { sender }
+    }
+
+    /// Takes accepted webhooks. What does not fit waits in Postgres.
+    pub(crate) fn hand_over(&self, accepted: Vec<Arrived>) {
+        for arrived in accepted {
+            if self.sender.try_send(arrived).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+struct Desk {
+    pool: Pool,
+    kv: Kv,
+    producer: Producer,
+}
+
+impl Desk {
+    async fn run(self, mut receiver: mpsc::Receiver<Arrived>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut down = false;
+        while receiver.recv_many(&mut batch, BATCH).await > 0 {
+            let outcome = self.push(&batch).await;
+            if let Err(error) = &outcome
+                && !down
+            {
+                tracing::warn!(error.chain = crate::chain(error), "accepted webhooks wait for the sweep");
+            }
+            down = outcome.is_err();
+            batch.clear();
+        }
+    }
+
+    async fn push(&self, batch: &[Arrived]) -> Result<(), PushError> {
+        let ready: Vec<_> = batch
+            .iter()
+            .filter_map(|row| {
+                let promise = row.promise.as_ref()?;
+                let trace = row.traceparent.as_deref();
+                Some(Ready::new(row.id, promise.queue, promise.kind, &promise.payload, row.received_at, trace))
+            })
+            .collect::<Result<_, _>>()?;
+        push(&self.producer, &ready).await?;
+        let ids: Vec<_> = ready.iter().map(|job| job.id).collect();
+        let names: Vec<_> = batch.iter().map(|row| keys::webhook_once(row.source, &row.event_id)).collect();
+        let remember = async {
+            // Only a help: without the mark the index is asked.
+            let _not_remembered = once::mark(&self.kv, &names, REMEMBERED).await;
+        };
+        let forget = async { delete_pending(&self.pool.get().await?, &ids).await };
+        let ((), forgotten) = tokio::join!(remember, forget);
+        forgotten?;
+        Ok(())
+    }
+}
+
+async fn push(producer: &Producer, jobs: &[Ready]) -> Result<(), PushError> {
+    let mut by_queue: HashMap<Queue, Vec<Vec<u8>>> = HashMap::new();
+    for job in jobs {
+        by_queue.entry(job.queue).or_default().push(job.body.clone());
+    }
+    for (queue, bodies) in by_queue {
+        producer.push_bodies(queue, false, &bodies).await?;
+    }
+    Ok(())
+}
+
+/// Looks for jobs that were not pushed, and for partitions that are missing.
+pub(crate) struct Sweep {
+    pool: Pool,
+    producer: Producer,
+    every: Duration,
+    found: Counter<u64>,
+    waiting: Gauge<i64>,
+}
+
+impl Sweep {
+    pub(crate) fn new(settings: &Settings, pool: Pool, producer: Producer) -> Self {
+        let meter = telemetry::metrics::meter();
+        let found =
+            meter.u64_counter("webhook_swept").with_description("Jobs of webhooks that the sweep had to push").build();
+        let waiting =
+            meter.i64_gauge("webhook_pending").with_description("Jobs of webhooks that are not pushed yet").build();
+        Self { pool, producer, every: settings.sweep, found, waiting }
+    }
+
+    /// Works until `shutdown`.
+    pub(crate) async fn run(self, shutdown: CancellationToken) {
+        let mut partitions_due = tokio::time::Instant::now();
+        let mut down = false;
+        while !shutdown.is_cancelled() {
+            let outcome = self.sweep().await;
+            if let Err(error) = &outcome
+                && !down
+            {
+                tracing::warn!(error.chain = crate::chain(error), "jobs of webhooks wait");
+            }
+            down = outcome.is_err();
+            if tokio::time::Instant::now() >= partitions_due && self.look_ahead().await {
+                partitions_due += Duration::from_hours(6);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.every) => {}
+                () = shutdown.cancelled() => {}
+            }
+        }
+    }
+
+    /// Pushes what has waited for longer than one turn; what is younger is in the pusher's hands.
+    async fn sweep(&self) -> Result<(), PushError> {
+        loop {
+            let mut client = self.pool.get().await?;
+            let transaction = client.transaction().await.map_err(StoreError::from)?;
+            let rows =
+                claim_pending(&transaction, i64::try_from(BATCH).unwrap_or(i64::MAX), self.every.as_secs_f64()).await?;
+            if rows.is_empty() {
+                self.waiting.record(pending_lag(&transaction).await?.0, &[]);
+                return Ok(());
+            }
+            let ready: Vec<_> = rows
+                .iter()
+                .map(|row| {
+                    Ready::new(
+                        row.webhook_id,
+                        row.queue,
+                        &row.kind,
+                        &row.payload,
+                        row.created_at,
+                        row.traceparent.as_deref(),
+                    )
+                })
+                .collect::<Result<_, _>>()?;
+            push(&self.producer, &ready).await?;
+            let ids: Vec<_> = ready.iter().map(|job| job.id).collect();
+            delete_pending(&transaction, &ids).await?;
+            transaction.commit().await.map_err(StoreError::from)?;
+            self.found.add(u64::try_from(ids.len()).unwrap_or(u64::MAX), &[]);
+            tracing::info!(jobs = ids.len(), "pushed jobs that had waited");
+        }
+    }
+
+    async fn look_ahead(&self) -> bool {
+        let made = async { ensure_partitions(&self.pool.get().await?).await };
+        match made.await {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::warn!(
+                    error.chain = crate::chain(&error),
+                    "the coming months' partitions could not be looked after"
+                );
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! MSG91's delivery reports: unsigned, under a path that nobody can guess, in four shapes. They are news of delivery, never of
+//! money.
+
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use config::Reader;
+use domain::ids::{NotificationId, WebhookId};
+use domain::jobs::receipt::ProcessReceipts;
+use serde_json::Value;
+use url::form_urlencoded;
+
+use crate::proof::Secrets;
+use crate::source::{Decoded, Effect, Malformed, Rejection, Request, Verified, WebhookSource, sha256};
+
+/// MSG91 writes times without a zone; India's is assumed.
+const IST: TimeDelta = TimeDelta::minutes(330);
+/// How deep reports may be nested, and texts that hold JSON again.
+const DEEPEST: u8 = 8;
+
+struct Msg91 {
+    tokens: Secrets,
+}
+
+pub(super) fn read(reader: &mut Reader<'_>) -> Box<dyn WebhookSource> {
+    let key = "MSG91_REPORT_TOKEN";
+    let tokens =
+        Secrets::read(reader, key, "the last part of the path for delivery reports: 24 random characters at least");
+    if tokens.iter().any(|token| (1..24).contains(&token.text().len())) {
+        reader.problem(format!("{key}: 24 characters at least (for example: openssl rand -hex 24)"));
+    }
+    Box::new(Msg91 { tokens })
+}
+
+impl WebhookSource for Msg91 {
+    fn slug(&self) -> &'static str {
+        "msg91"
+    }
+
+    fn media_types(&self) -> &'static [&'static str] {
+        &["application/json", "application/x-www-form-urlencoded"]
+    }
+
+    fn has_path_token(&self) -> bool {
+        true
+    }
+
+    fn verify<'r>(&self, request: &Request<'r>) -> Result<Verified<'r>, Rejection> {
+        let token = request.token.unwrap_or_default();
+        let proof = self.tokens.know(token, request.received_at).ok_or(Rejection::WrongToken)?;
+        Ok(Verified::new(proof, request.body, request.received_at))
+    }
+
+    fn event_id(&self, verified: &Verified<'_>) -> String {
+        hex::encode(sha256(verified.raw()))
+    }
+
+    fn decode(&self, verified: &Verified<'_>, id: WebhookId) -> Result<Decoded, Malformed> {
+        let count = reports(verified)?.len();
+        let effect = (count > 0).then_some(Effect::Receipts(ProcessReceipts { webhook_id: id }));
+        Ok(Decoded { event: format!("{count} reports"), effect })
+    }
+
+    #[cfg(test)]
+    fn example(&self, _now: DateTime<Utc>) -> crate::contract_tests::Example {
+        let body = r#"{"date":"2026-09-01 18:05:09","number":"919800000001","CRQID":"01981b1e-7a4c-7cc2-8f3e-0d9a5c1b2e4f","status":"1"}"#;
+        let token = self.tokens.iter().next().unwrap().text().to_owned();
+        crate::contract_tests::Example::post("application/json", body).token(&token).queued("receipts")
+    }
+}
+
+/// What a report says of one text message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Report {
+    /// Our id, which MSG91 gives back as `CRQID`.
+    pub(crate) notification_id: Option<NotificationId>,
+    /// The status, as a number or a word.
+    pub(crate) status: String,
+    /// Why.
+    pub(crate) reason: String,
+    /// When.
+    pub(crate) at: DateTime<Utc>,
+}
+
+/// Members of the objects around a value, by their names without case and underscores.
+#[derive(Clone, Default)]
+struct Around(Vec<(String, String)>);
+
+impl Around {
+    fn get(&self, names: &[&str]) -> Option<&str> {
+        let found = |name: &&str| self.0.iter().rev().find(|(known, value)| known == name && !value.is_empty());
+        names.iter().find_map(found).map(|(_, value)| value.as_str())
+    }
+}
+
+/// The reports of a request, whichever of the four shapes it has.
+pub(crate) fn reports(verified: &Verified<'_>) -> Result<Vec<Report>, Malformed> {
+    let raw = verified.raw();
+    let value = match raw.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'{' | b'[') => serde_json::from_slice(raw)?,
+        // The oldest shape is a form whose field `data` holds JSON.
+        _ => {
+            let data = form_urlencoded::parse(raw).find(|(name, _)| name == "data").map(|(_, data)| data.into_owned());
+            serde_json::from_str(&data.ok_or(Malformed::Other("neither JSON nor a form with a field data"))?)?
+        }
+    };
+    let mut reports = Vec::new();
+    walk(&value, &Around::default(), DEEPEST, verified.received_at(), &mut reports);
+    Ok(reports)
+}
+
+/// Every innermost object with a status is a report; what stands around it (request id, event) belongs to it.
+fn walk(value: &Value, around: &Around, left: u8, received_at: DateTime<Utc>, reports: &mut Vec<Report>) {
+    let Some(left) = left.checked_sub(1) else { return };
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| walk(value, around, left, received_at, reports)),
+        Value::Object(members) => {
+            let mut here = around.clone();
+            let mut inner: Vec<Value> = Vec::new();
+            for (name, value) in members {
+                let name: String = name.chars().filter(|c| *c != '_').collect::<String>().to_lowercase();
+                match value {
+                    Value::String(text) => match nested(text) {
+                        Some(value) => inner.push(value),
+                        None => here.0.push((name, text.clone())),
+                    },
+                    Value::Number(number) => here.0.push((name, number.to_string())),
+                    Value::Array(_) => inner.push(value.clone()),
+                    // `meta` of the third JSON shape is about the report beside it.
+                    Value::Object(meta) if name == "meta" => {
+                        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                        here.0.extend(
+                            meta.iter().map(|(name, value)| (name.replace('_', "").to_lowercase(), text(value))),
+                        );
+                    }
+                    Value::Object(_) => inner.push(value.clone()),
+                    Value::Null | Value::Bool(_) => {}
+                }
+            }
+            let before = reports.len();
+            inner.iter().for_each(|value| walk(value, &here, left, received_at, reports));
+            if reports.len() == before
+                && let Some(status) = here.get(&["status", "event"])
+            {
+                reports.push(Report {
+                    notification_id: here.get(&["crqid"]).and_then(|id| id.parse().ok()),
+                    status: status.chars().take(40).collect::<String>().to_lowercase(),
+                    reason: here
+                        .get(&["failedreason", "failurereason", "reason", "description", "desc"])
+                        .map(|text| text.chars().take(200).collect())
+                        .unwrap_or_default(),
+                    at: here.get(&["deliveredat", "deliverytime", "date", "ts"]).and_then(time).unwrap_or(received_at),
+                });
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Some macros expand to a text that holds JSON again.
+fn nested(text: &str) -> Option<Value> {
+    text.starts_with(['[', '{']).then(|| serde_json::from_str(text).ok()).flatten()
+}
+
+fn time(text: &str) -> Option<DateTime<Utc>> {
+    let naive = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").ok();
+    naive.and_then(|time| time.and_utc().checked_sub_signed(IST)).or_else(|| text.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "01981b1e-7a4c-7cc2-8f3e-0d9a5c1b2e4f";
+
+    fn read_all(text: &str) -> Vec<Report> {
+        let proof = crate::proof::stored(store::webhooks::Verdict::Accepted).unwrap();
+        reports(&Verified::new(proof, text.as_bytes(), DateTime::UNIX_EPOCH)).unwrap()
+    }
+
+    #[test]
+    fn all_four_shapes_say_the_same() {
+        let v2 = format!(
+            r#"[{{"senderId":"DEMOCB","requestId":"36aa","report":[{{"date":"2026-09-01 18:05:09","number":"919800000001","status":"1","desc":"DELIVERED","CRQID":"{ID}"}}]}}]"#
+        );
+        let v2: String = form_urlencoded::Serializer::new(String::new()).append_pair("data", &v2).finish();
+        let v3 = format!(
+            r#"{{"date":"2026-09-01 18:05:09","number":"919800000001","requestId":"36aa","CRQID":"{ID}","status":"1","desc":"DELIVERED"}}"#
+        );
+        let v4 = format!(
+            r#"[{{"event":"delivered","data":[{{"meta":{{"requestId":"36aa","CRQID":"{ID}","status":"1"}},"INMSID":"","description":"DELIVERED","ts":"2026-09-01 18:05:09"}}]}}]"#
+        );
+        let new = format!(
+            r#"{{"request_id":"36aa","crqid":"{ID}","mobile":"919800000001","status":"1","reason":"DELIVERED","requested_at":"2026-09-01 18:05:00","delivered_at":"2026-09-01 18:05:09"}}"#
+        );
+        let expected = vec![Report {
+            notification_id: Some(ID.parse().unwrap()),
+            status: "1".to_owned(),
+            reason: "DELIVERED".to_owned(),
+            at: "2026-09-01T12:35:09Z".parse().unwrap(),
+        }];
+        for text in [v2, v3, v4, new] {
+            assert_eq!(read_all(&text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn many_reports_and_texts_that_hold_json() {
+        let text = format!(
+            r#"{{"requestId":"36aa","rows":"[{{\"status\":\"1\",\"CRQID\":\"{ID}\"}},{{\"status\":\"16\",\"failedReason\":\"TEMPLATE-NOT-MATCHED\"}}]"}}"#
+        );
+        let reports = read_all(&text);
+        assert_eq!(reports.iter().map(|report| report.status.as_str()).collect::<Vec<_>>(), ["1", "16"]);
+        assert_eq!(reports[1].reason, "TEMPLATE-NOT-MATCHED");
+        assert!(reports[1].notification_id.is_none());
+    }
+
+    #[test]
+    fn what_is_no_report_is_said_so() {
+        let proof = || crate::proof::stored(store::webhooks::Verdict::Accepted).unwrap();
+        for text in ["hello", "", "a=b", "{", "data=%7B"] {
+            assert!(reports(&Verified::new(proof(), text.as_bytes(), DateTime::UNIX_EPOCH)).is_err(), "{text:?}");
+        }
+        assert!(read_all("{}").is_empty() && read_all("[[[[[[[[[[[[{\"status\":1}]]]]]]]]]]]]").is_empty());
+    }
+}
