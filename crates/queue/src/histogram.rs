@@ -12,7 +12,7 @@ pub(crate) fn bucket(micros: u64) -> u8 {
 pub(crate) fn upper(bucket: u8) -> u64 {
     let octave = u32::from(bucket / 2).min(62);
     let power = 1_u64 << octave;
-    if bucket % 2 == 0 { power + power / 2 } else { power * 2 }
+    if bucket.is_multiple_of(2) { power + power / 2 } else { power * 2 }
 }
 
 /// The duration, in microseconds, below which `percent` of what was counted lies; `None` when nothing was counted.

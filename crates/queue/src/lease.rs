@@ -146,7 +146,7 @@ impl Vitals {
         let now = now_ms();
         let late = |since: &AtomicI64| {
             let age = now.saturating_sub(since.load(Ordering::Relaxed));
-            (age > 10_000).then(|| age / 1_000)
+            (age > 10_000).then_some(age / 1_000)
         };
         if let Some(seconds) = late(&self.last_beat_ms) {
             return Err(format!("no sign of life written for {seconds} s"));

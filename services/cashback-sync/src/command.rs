@@ -117,9 +117,7 @@ fn table(network: Network, pulled: &Pulled, dry_run: bool, begin: Instant) {
         ("ledger entries", settled.postings.to_string()),
         ("seconds", format!("{:.1}", begin.elapsed().as_secs_f32())),
     ];
-    let mut text = format!("{title}\n");
-    for (name, value) in lines {
-        text.push_str(&format!("  {name:<16}{value:>12}\n"));
-    }
+    let lines: Vec<_> = lines.iter().map(|(name, value)| format!("  {name:<16}{value:>12}")).collect();
+    let text = format!("{title}\n{}\n", lines.join("\n"));
     let _closed = std::io::stdout().write_all(text.as_bytes());
 }

@@ -1,11 +1,10 @@
 //! What Prometheus reads: counters that the hot path keeps anyway, looked at when asked.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use telemetry::metrics::{KeyValue, meter};
 
 use crate::out::Shared;
-use crate::ship::Health;
 use crate::spool::Spool;
 
 /// Registers everything.
@@ -28,13 +27,10 @@ pub(crate) fn register(shared: &Shared, spool: &Spool) {
             "Clicks by where they are safe: acknowledged by Redis, spooled, or lost (the shopper was not sent on)",
         )
         .with_callback(move |observer| {
-            let counters: [(&str, &dyn Fn(&Health) -> &AtomicU64); 3] = [
-                ("acknowledged", &|health| &health.acknowledged),
-                ("spooled", &|health| &health.spooled),
-                ("lost", &|health| &health.lost),
-            ];
+            let counters =
+                [("acknowledged", &health.acknowledged), ("spooled", &health.spooled), ("lost", &health.lost)];
             for (outcome, counter) in counters {
-                observer.observe(counter(&health).load(Ordering::Relaxed), &[KeyValue::new("outcome", outcome)]);
+                observer.observe(counter.load(Ordering::Relaxed), &[KeyValue::new("outcome", outcome)]);
             }
         })
         .build();

@@ -269,17 +269,16 @@ impl Catalogue {
     async fn load_merchant(&self, id: MerchantId) -> Result<Arc<HeldMerchant>, ResolveError> {
         let loaded = Instant::now();
         let key = keys::redirect_merchant(id);
-        let terms = match self.cached::<MerchantTerms>(&key).await {
-            Some(cached) => cached,
-            None => {
-                let read = async {
-                    let client = self.0.pool.get().await?;
-                    store::catalogue::find_merchant(&client, id).await
-                };
-                let terms = self.ask(read).await?.map(MerchantTerms::from);
-                self.cache(key, terms.as_ref()).await;
-                terms
-            }
+        let terms = if let Some(cached) = self.cached::<MerchantTerms>(&key).await {
+            cached
+        } else {
+            let read = async {
+                let client = self.0.pool.get().await?;
+                store::catalogue::find_merchant(&client, id).await
+            };
+            let terms = self.ask(read).await?.map(MerchantTerms::from);
+            self.cache(key, terms.as_ref()).await;
+            terms
         };
         let checked = terms.ok_or(Unusable::NoMerchant).and_then(|terms| Merchant::check(id, &terms, self.0.schemes));
         let checked = checked.map(Arc::new).inspect_err(|error| {

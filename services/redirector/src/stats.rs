@@ -251,7 +251,7 @@ impl Figures {
         for (minute, classes) in &waiting.minutes {
             match self.per_minute.iter_mut().find(|known| known.minute == *minute) {
                 Some(known) => {
-                    classes.iter().for_each(|(class, clicks)| *known.classes.entry(class).or_default() += clicks)
+                    classes.iter().for_each(|(class, clicks)| *known.classes.entry(class).or_default() += clicks);
                 }
                 None => self.per_minute.push(Minute { minute: *minute, classes: classes.clone() }),
             }

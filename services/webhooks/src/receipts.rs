@@ -52,7 +52,7 @@ async fn mails(client: &impl GenericClient, verified: &Verified<'_>) -> Result<S
         let at = event.timestamp.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
         let told = format!(
             "{}|{}|{}|{}",
-            event.event,
+            event.word,
             event.timestamp.unwrap_or_default(),
             event.attempt.as_ref().map(ToString::to_string).unwrap_or_default(),
             event.url.as_deref().unwrap_or_default()
@@ -74,7 +74,7 @@ async fn mails(client: &impl GenericClient, verified: &Verified<'_>) -> Result<S
 }
 
 fn mail_status(event: &sendgrid::Event) -> Option<&'static str> {
-    match event.event.as_str() {
+    match event.word.as_str() {
         "processed" => Some("sent"),
         "delivered" => Some("delivered"),
         "open" if event.sg_machine_open != Some(true) => Some("opened"),
@@ -88,7 +88,7 @@ fn mail_status(event: &sendgrid::Event) -> Option<&'static str> {
 
 /// Why nobody may write to this address any more. A block is temporary, and a drop repeats an older bounce.
 fn forbids(event: &sendgrid::Event) -> Option<&'static str> {
-    match (event.event.as_str(), event.kind.as_deref()) {
+    match (event.word.as_str(), event.kind.as_deref()) {
         ("bounce", Some("bounce") | None) => Some("bounced"),
         ("spamreport", _) => Some("reported as spam"),
         ("unsubscribe", _) => Some("unsubscribed"),

@@ -132,7 +132,7 @@ impl Desk {
     }
 
     /// The webhook's content, on the strength of the verdict it was stored with.
-    fn verified<'s>(id: WebhookId, stored: &'s Stored) -> Result<Verified<'s>, WorkError> {
+    fn verified(id: WebhookId, stored: &Stored) -> Result<Verified<'_>, WorkError> {
         let proof = proof::stored(stored.verdict).ok_or(WorkError::NotVerified(id))?;
         Ok(Verified::new(proof, &stored.body, stored.received_at).with_event_id(Some(&stored.event_id)))
     }

@@ -69,6 +69,10 @@ pub enum ReplayState {
 }
 
 /// A replay of many.
+#[expect(
+    clippy::unsafe_derive_deserialize,
+    reason = "the lint means the code that async macros expand to; no unsafe is ours"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplayRun {
     /// Its id.

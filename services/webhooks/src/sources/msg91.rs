@@ -94,13 +94,12 @@ impl Around {
 /// The reports of a request, whichever of the four shapes it has.
 pub(crate) fn reports(verified: &Verified<'_>) -> Result<Vec<Report>, Malformed> {
     let raw = verified.raw();
-    let value = match raw.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        Some(b'{' | b'[') => serde_json::from_slice(raw)?,
+    let value = if let Some(b'{' | b'[') = raw.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        serde_json::from_slice(raw)?
+    } else {
         // The oldest shape is a form whose field `data` holds JSON.
-        _ => {
-            let data = form_urlencoded::parse(raw).find(|(name, _)| name == "data").map(|(_, data)| data.into_owned());
-            serde_json::from_str(&data.ok_or(Malformed::Other("neither JSON nor a form with a field data"))?)?
-        }
+        let data = form_urlencoded::parse(raw).find(|(name, _)| name == "data").map(|(_, data)| data.into_owned());
+        serde_json::from_str(&data.ok_or(Malformed::Other("neither JSON nor a form with a field data"))?)?
     };
     let mut reports = Vec::new();
     walk(&value, &Around::default(), DEEPEST, verified.received_at(), &mut reports);
@@ -123,7 +122,6 @@ fn walk(value: &Value, around: &Around, left: u8, received_at: DateTime<Utc>, re
                         None => here.0.push((name, text.clone())),
                     },
                     Value::Number(number) => here.0.push((name, number.to_string())),
-                    Value::Array(_) => inner.push(value.clone()),
                     // `meta` of the third JSON shape is about the report beside it.
                     Value::Object(meta) if name == "meta" => {
                         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -131,7 +129,7 @@ fn walk(value: &Value, around: &Around, left: u8, received_at: DateTime<Utc>, re
                             meta.iter().map(|(name, value)| (name.replace('_', "").to_lowercase(), text(value))),
                         );
                     }
-                    Value::Object(_) => inner.push(value.clone()),
+                    Value::Array(_) | Value::Object(_) => inner.push(value.clone()),
                     Value::Null | Value::Bool(_) => {}
                 }
             }

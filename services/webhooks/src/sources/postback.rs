@@ -189,14 +189,14 @@ impl WebhookSource for Postback {
         let status = word(Self::first(&params, self.layout.status).unwrap_or_default());
         let event = format!("postback {status}").trim_end().to_owned();
         // News of a programme or a referral names no transaction: nothing to ask for.
-        let effect = (transaction.is_some() || sub_id.is_some()).then(|| {
-            Effect::Hint(ConfirmHint {
-                network: self.layout.network,
-                external_transaction_id: transaction,
-                sub_id,
-                webhook_id: id,
-            })
+        let names_something = transaction.is_some() || sub_id.is_some();
+        let hint = Effect::Hint(ConfirmHint {
+            network: self.layout.network,
+            external_transaction_id: transaction,
+            sub_id,
+            webhook_id: id,
         });
+        let effect = names_something.then_some(hint);
         Ok(Decoded { event, effect })
     }
 
@@ -268,6 +268,14 @@ mod tests {
         let source = crate::contract_tests::settings(&[("ADMITAD_POSTBACK_TOKEN", "short")]);
         let mut reader = Reader::new(&source);
         let built = super::super::admitad::read(&mut reader);
-        assert!(reader.finish(drop(built)).unwrap_err().to_string().contains("24 characters"));
+        assert!(
+            {
+                drop(built);
+                reader.finish(())
+            }
+            .unwrap_err()
+            .to_string()
+            .contains("24 characters")
+        );
     }
 }

@@ -60,11 +60,9 @@ impl WebhookSource for Sendgrid {
         let timestamp = request.header("x-twilio-email-event-webhook-timestamp").ok_or(Rejection::NoTimestamp)?;
         let signature = STANDARD.decode(signature).map_err(|_not_base64| Rejection::WrongSignature)?;
         let message = [timestamp.as_bytes(), request.body].concat();
-        let keys = self.keys.iter().filter(|(_, secret)| secret.holds_at(request.received_at));
-        let proof = keys
-            .filter_map(|(point, _)| ecdsa_p256(point, &message, &signature))
-            .next()
-            .ok_or(Rejection::WrongSignature)?;
+        let mut keys = self.keys.iter().filter(|(_, secret)| secret.holds_at(request.received_at));
+        let proof =
+            keys.find_map(|(point, _)| ecdsa_p256(point, &message, &signature)).ok_or(Rejection::WrongSignature)?;
         let signed_at = timestamp.parse().ok().and_then(|seconds| DateTime::<Utc>::from_timestamp(seconds, 0));
         let age = request.received_at - signed_at.ok_or(Rejection::NoTimestamp)?;
         if age.abs() > self.tolerance {
@@ -100,7 +98,8 @@ impl WebhookSource for Sendgrid {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Event {
     /// Such as `delivered`.
-    pub(crate) event: String,
+    #[serde(rename = "event")]
+    pub(crate) word: String,
     /// Whom it was sent to.
     #[serde(default)]
     pub(crate) email: Option<String>,

@@ -148,7 +148,7 @@ async fn an_event_of_an_unknown_order_is_retried_and_then_a_dead_letter_that_can
     .await;
     shop.order(user, "order_late", product, 1).await;
     let letter = shop.dead(domain::job::Queue::Payments).await.remove(0);
-    assert!(queue::admin::replay(&shop.kv(), domain::job::Queue::Payments, &letter.id).await.unwrap());
+    assert!(queue::admin::replay(&shop.kv(), domain::job::Queue::Payments, &letter.id, "test").await.unwrap());
     shop.worked_off(1).await;
     assert_eq!(shop.text("SELECT status FROM orders").await, "fulfilled");
 }
