@@ -69,3 +69,15 @@ pub fn webhook_once(source: &str, event_id: &str) -> String {
 pub fn network_token(network: &str) -> String {
     format!("network:token:{network}")
 }
+
+/// The console's counter of logins for a person or an address, by its hash.
+#[must_use]
+pub fn console_logins(who: &str) -> String {
+    format!("ratelimit:console:{who}")
+}
+
+/// The API's counter for a token.
+#[must_use]
+pub fn api_calls(token: impl Display) -> String {
+    format!("ratelimit:api:{token}")
+}

@@ -10,6 +10,7 @@ pub mod audit;
 pub mod cashback;
 pub mod catalogue;
 pub mod clicks;
+pub mod console;
 pub mod cron_runs;
 pub mod migrate;
 pub mod notifications;
