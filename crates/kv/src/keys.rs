@@ -81,3 +81,15 @@ pub fn circuit(name: &str) -> String {
 pub fn bucket(name: &str) -> String {
     format!("ratelimit:bucket:{name}")
 }
+
+/// The console's counter of logins for a person or an address, by its hash.
+#[must_use]
+pub fn console_logins(who: &str) -> String {
+    format!("ratelimit:console:{who}")
+}
+
+/// The API's counter for a token.
+#[must_use]
+pub fn api_calls(token: impl Display) -> String {
+    format!("ratelimit:api:{token}")
+}

@@ -140,3 +140,9 @@ mod tests {
         assert!("short".parse::<Cipher>().is_err());
     }
 }
+
+/// How many codes of a product nobody has.
+pub async fn count_unused(client: &impl GenericClient, product: ProductId) -> Result<usize, StoreError> {
+    let count: i64 = query_one(client, sql!("vouchers/count_unused.sql"), &[&product]).await?.try_get(0)?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}

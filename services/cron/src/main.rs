@@ -1,2 +1,48 @@
-//! cron
-fn main() {}
+//! Decides when. Several replicas may run; each nominal time is carried out once.
+
+mod alarm;
+mod command;
+mod job;
+mod jobs;
+mod plan;
+mod schedule;
+mod scheduler;
+mod settings;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use chassis::{Life, Service};
+use kv::Kv;
+use queue::Producer;
+use store::Pool;
+
+use crate::command::Command;
+use crate::scheduler::{Scheduler, Time};
+use crate::settings::Settings;
+
+fn main() -> ExitCode {
+    let service = Service { name: "cron", about: "Runs the shop's recurring jobs, each nominal time once" };
+    chassis::main_with(service, Settings::read, run)
+}
+
+async fn run(command: Option<Command>, settings: Arc<Settings>, life: Life) -> anyhow::Result<()> {
+    let pool = Pool::connect(&settings.store)?;
+    let kv = Kv::connect(&settings.kv)?;
+    let entries = jobs::entries(&settings)?;
+    let scheduler = Scheduler::new(entries, pool.clone(), kv.clone(), settings.clone(), Time::Database);
+    if let Some(command) = command {
+        return command.run(&scheduler).await;
+    }
+    let (postgres, redis) = (pool.clone(), kv.clone());
+    life.ready("postgres", move || {
+        let pool = postgres.clone();
+        async move { pool.ping().await.map_err(|error| error.to_string()) }
+    });
+    life.ready("redis", move || {
+        let kv = redis.clone();
+        async move { kv.ping().await.map_err(|error| error.to_string()) }
+    });
+    life.tasks().spawn(outbox::Relay::new(pool, Producer::new(kv)).run(life.shutdown()));
+    scheduler.run(life.shutdown()).await
+}

@@ -1,0 +1,1 @@
+UPDATE admin_users SET role = $2 WHERE id = $1

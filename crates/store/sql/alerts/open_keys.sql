@@ -1,0 +1,1 @@
+SELECT key FROM alerts WHERE closed_at IS NULL AND starts_with(key, $1)

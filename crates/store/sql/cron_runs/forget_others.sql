@@ -1,0 +1,1 @@
+DELETE FROM cron_jobs WHERE job <> ALL ($1)

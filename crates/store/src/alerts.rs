@@ -1,0 +1,57 @@
+//! What is wrong just now: one row from the beginning of a trouble to its end.
+
+use chrono::{DateTime, Utc};
+use deadpool_postgres::GenericClient;
+use domain::ids::AuditId;
+
+use crate::statements::{query, query_one, query_opt};
+use crate::{StoreError, sql};
+
+/// Notes a trouble; says whether it is new. A trouble that lasts is noted again and again without effect.
+pub async fn open(client: &impl GenericClient, key: &str, title: &str, detail: &str) -> Result<bool, StoreError> {
+    let id = AuditId::generate();
+    Ok(query_one(client, sql!("alerts/open.sql"), &[&id, &key, &title, &detail]).await?.try_get(0)?)
+}
+
+/// Notes the end of a trouble; gives its row and title when it was open.
+pub async fn close(client: &impl GenericClient, key: &str) -> Result<Option<(AuditId, String)>, StoreError> {
+    let row = query_opt(client, sql!("alerts/close.sql"), &[&key]).await?;
+    row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
+}
+
+/// Keys of open troubles that begin with `prefix`.
+pub async fn open_keys(client: &impl GenericClient, prefix: &str) -> Result<Vec<String>, StoreError> {
+    let rows = query(client, sql!("alerts/open_keys.sql"), &[&prefix]).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// A trouble.
+#[derive(Debug)]
+pub struct Line {
+    /// Its key, such as `service-gone:notifier`.
+    pub key: String,
+    /// One line.
+    pub title: String,
+    /// What happened and what to do.
+    pub detail: String,
+    /// When it began.
+    pub opened_at: DateTime<Utc>,
+    /// When it ended.
+    pub closed_at: Option<DateTime<Utc>>,
+}
+
+/// Open troubles, then ended ones, the newest first.
+pub async fn list(client: &impl GenericClient, limit: i64) -> Result<Vec<Line>, StoreError> {
+    let rows = query(client, sql!("alerts/list.sql"), &[&limit]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Line {
+                key: row.try_get(1)?,
+                title: row.try_get(2)?,
+                detail: row.try_get(3)?,
+                opened_at: row.try_get(4)?,
+                closed_at: row.try_get(5)?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,122 @@
+//! Statements of the jobs that keep the shop in order, and what they note for the charts.
+
+use chrono::{DateTime, Utc};
+use deadpool_postgres::GenericClient;
+use domain::ids::{OfferId, WebhookId};
+
+use crate::statements::{execute, query, query_one};
+use crate::{StoreError, sql};
+
+/// Notes that `workers` workers of a service live.
+pub async fn note_service(
+    client: &impl GenericClient,
+    service: &str,
+    workers: i32,
+    last_beat: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    execute(client, sql!("upkeep/note_service.sql"), &[&service, &workers, &last_beat]).await?;
+    Ok(())
+}
+
+/// Every service that ever gave a sign of life, how many workers it had, and the last sign.
+pub async fn services(client: &impl GenericClient) -> Result<Vec<(String, i32, DateTime<Utc>)>, StoreError> {
+    let rows = query(client, sql!("upkeep/services.sql"), &[]).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
+}
+
+/// How a queue stood at a minute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// The queue's name.
+    pub queue: String,
+    /// The minute.
+    pub taken_at: DateTime<Utc>,
+    /// Jobs on both lists.
+    pub waiting: i64,
+    /// Jobs in hand.
+    pub in_flight: i64,
+    /// Jobs that wait for their time.
+    pub delayed: i64,
+    /// Dead letters.
+    pub dead: i64,
+    /// How long the job at the head had waited, in seconds.
+    pub oldest_age_s: Option<i64>,
+    /// Jobs done since the beginning.
+    pub done: i64,
+}
+
+/// Notes how a queue stands, once a minute.
+pub async fn insert_sample(client: &impl GenericClient, sample: &Sample) -> Result<(), StoreError> {
+    let Sample { queue, taken_at, waiting, in_flight, delayed, dead, oldest_age_s, done } = sample;
+    let params: [&(dyn postgres_types::ToSql + Sync); 8] =
+        [queue, taken_at, waiting, in_flight, delayed, dead, oldest_age_s, done];
+    execute(client, sql!("upkeep/insert_sample.sql"), &params).await?;
+    Ok(())
+}
+
+/// Samples of all queues from a time on, the oldest first.
+pub async fn samples(client: &impl GenericClient, from: DateTime<Utc>) -> Result<Vec<Sample>, StoreError> {
+    let rows = query(client, sql!("upkeep/samples.sql"), &[&from]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Sample {
+                queue: row.try_get(0)?,
+                taken_at: row.try_get(1)?,
+                waiting: row.try_get(2)?,
+                in_flight: row.try_get(3)?,
+                delayed: row.try_get(4)?,
+                dead: row.try_get(5)?,
+                oldest_age_s: row.try_get(6)?,
+                done: row.try_get(7)?,
+            })
+        })
+        .collect()
+}
+
+/// Deletes samples older than `days`; returns how many.
+pub async fn delete_samples(client: &impl GenericClient, days: i32) -> Result<u64, StoreError> {
+    execute(client, sql!("upkeep/delete_samples.sql"), &[&days]).await
+}
+
+/// Every table that is partitioned by month.
+pub async fn partitioned_tables(client: &impl GenericClient) -> Result<Vec<String>, StoreError> {
+    let rows = query(client, sql!("upkeep/partitioned_tables.sql"), &[]).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// Makes the partitions of `table` from last month on, for `months` months; returns how many were missing.
+pub async fn ensure_partitions(client: &impl GenericClient, table: &str, months: i32) -> Result<i32, StoreError> {
+    Ok(query_one(client, sql!("upkeep/ensure_partitions.sql"), &[&table, &months]).await?.try_get(0)?)
+}
+
+/// The names of the partitions of `table`, the oldest first.
+pub async fn partitions_of(client: &impl GenericClient, table: &str) -> Result<Vec<String>, StoreError> {
+    let rows = query(client, sql!("upkeep/partitions_of.sql"), &[&table]).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// Ends offers whose time is over at `now`; gives them.
+pub async fn expire_offers(client: &impl GenericClient, now: DateTime<Utc>) -> Result<Vec<OfferId>, StoreError> {
+    let rows = query(client, sql!("upkeep/expire_offers.sql"), &[&now]).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// Accepted webhooks of the last seven days that nobody has worked on for `seconds`: the row, its source and its event.
+pub async fn stale_webhooks(
+    client: &impl GenericClient,
+    seconds: f64,
+    limit: i64,
+) -> Result<Vec<(WebhookId, String, String)>, StoreError> {
+    let rows = query(client, sql!("upkeep/stale_webhooks.sql"), &[&seconds, &limit]).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
+}
+
+/// Takes a partition out of its table and drops it. Refused for a name that is no partition of the table.
+pub async fn drop_partition(client: &impl GenericClient, table: &str, partition: &str) -> Result<(), StoreError> {
+    if !partitions_of(client, table).await?.iter().any(|name| name == partition) {
+        return Err(StoreError::WrongRow(format!("{partition} is no partition of {table}")));
+    }
+    // The name stands in the catalogue, so it is the name of a table and nothing else; quoting is for odd characters.
+    client.batch_execute(&format!("DROP TABLE \"{}\"", partition.replace('"', "\"\""))).await?;
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! The command line: the schema, first data, first people.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+
+use anyhow::{Context as _, bail};
+use clap::Subcommand;
+use store::audit::{self, Action};
+use store::{Pool, admin_users, api_tokens};
+
+use crate::api::SCOPES;
+use crate::role::Role;
+use crate::settings::Settings;
+use crate::{password, seed};
+
+/// What can be asked on the command line.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Bring the database's schema up to date; safe to run twice and by several at once
+    Migrate,
+    /// Put demo data into the database: shops of all networks, offers, vouchers, a shopper. Run twice it changes nothing
+    Seed {
+        /// Where the networks' links lead, such as the simulator's http://127.0.0.1:8090
+        #[arg(long, default_value = "http://127.0.0.1:8090")]
+        links_base: String,
+        /// Print the ids as JSON
+        #[arg(long)]
+        json: bool,
+        /// Make this bearer token valid for every scope of the API
+        #[arg(long)]
+        api_token: Option<String>,
+        /// Add a person to the console; may be given several times. For a try only: others on this machine can read it
+        #[arg(long = "person", value_name = "ROLE:MAIL:PASSWORD")]
+        people: Vec<String>,
+    },
+    /// Add a person to the console, or give the person a new password and role
+    CreateUser {
+        /// The mail address to log in with
+        email: String,
+        /// viewer, operator or finance
+        #[arg(long)]
+        role: Role,
+        /// The person's name; the mail address by default
+        #[arg(long)]
+        name: Option<String>,
+        /// Read the password from this file instead of asking
+        #[arg(long)]
+        password_file: Option<std::path::PathBuf>,
+    },
+    /// Make a token for a program and print it, once
+    CreateToken {
+        /// Whose program it is
+        name: String,
+        /// What it may do, with commas; every scope by default
+        #[arg(long, value_delimiter = ',')]
+        scopes: Vec<String>,
+    },
+}
+
+impl Command {
+    pub(crate) async fn run(self, settings: Settings) -> anyhow::Result<()> {
+        let pool = Pool::connect(&settings.store)?;
+        match self {
+            Self::Migrate => migrate(&pool).await,
+            Self::Seed { links_base, json, api_token, people } => {
+                let cipher = settings.cipher.context("VOUCHER_KEY is not set; seed seals voucher codes with it")?;
+                let seeded = seed::run(&pool, &cipher, &links_base).await?;
+                if let Some(token) = api_token {
+                    store_token(&pool, "demo", &token, &[]).await?;
+                }
+                for person in people {
+                    let [role, email, password] = person
+                        .splitn(3, ':')
+                        .collect::<Vec<_>>()
+                        .try_into()
+                        .map_err(|_parts: Vec<&str>| anyhow::anyhow!("--person takes ROLE:MAIL:PASSWORD"))?;
+                    let role: Role = role.parse().map_err(|error: String| anyhow::anyhow!(error))?;
+                    create_user(&pool, email, email, role, password).await?;
+                }
+                print(&if json { serde_json::to_string_pretty(&seeded)? } else { seeded.to_string() });
+                Ok(())
+            }
+            Self::CreateUser { email, role, name, password_file } => {
+                let password = read_password(password_file.as_deref())?;
+                create_user(&pool, &email, name.as_deref().unwrap_or(&email), role, &password).await?;
+                print(&format!("{email} may log in as {role}"));
+                Ok(())
+            }
+            Self::CreateToken { name, scopes } => {
+                let token = password::token()?;
+                store_token(&pool, &name, &token, &scopes).await?;
+                print(&token);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn print(text: &str) {
+    // A reader that went away is no error.
+    let _closed = writeln!(std::io::stdout(), "{text}");
+}
+
+async fn migrate(pool: &Pool) -> anyhow::Result<()> {
+    let applied = store::migrate::run(pool).await?;
+    if applied.is_empty() {
+        print("the schema is up to date");
+    } else {
+        print(&format!("applied {}", applied.join(", ")));
+    }
+    Ok(())
+}
+
+fn read_password(file: Option<&std::path::Path>) -> anyhow::Result<String> {
+    let text = match file {
+        Some(path) => std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?,
+        None => {
+            if std::io::stdin().is_terminal() {
+                let _closed = write!(std::io::stderr(), "Password (it is shown while you type): ");
+            }
+            let mut line = String::new();
+            std::io::stdin().lock().read_line(&mut line).context("no password could be read from the input")?;
+            line
+        }
+    };
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+async fn create_user(pool: &Pool, email: &str, name: &str, role: Role, password: &str) -> anyhow::Result<()> {
+    let address: domain::contact::EmailAddress = email.parse()?;
+    let hash = password::hash(password)?;
+    let mut client = pool.get().await?;
+    let transaction = client.transaction().await?;
+    let id = admin_users::upsert(&transaction, address.as_str(), name, &hash, role.word()).await?;
+    // Who had the old password is out.
+    admin_users::close_sessions_of(&transaction, id).await?;
+    let target = format!("admin:{id}");
+    let after = Some(serde_json::json!({ "role": role.word() }));
+    let action =
+        Action { actor: "cli", role: "cli", action: "admin.create", target: &target, after, ..Action::default() };
+    audit::insert(&transaction, &action).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn store_token(pool: &Pool, name: &str, token: &str, scopes: &[String]) -> anyhow::Result<()> {
+    if token.len() < 24 {
+        bail!("a token has at least 24 characters");
+    }
+    if let Some(unknown) = scopes.iter().find(|scope| !SCOPES.contains(&scope.as_str())) {
+        bail!("{unknown:?} is no scope; the scopes are {}", SCOPES.join(", "));
+    }
+    let all: Vec<String> = SCOPES.iter().map(ToString::to_string).collect();
+    let scopes = if scopes.is_empty() { all } else { scopes.to_vec() };
+    let mut client = pool.get().await?;
+    let transaction = client.transaction().await?;
+    api_tokens::upsert(&transaction, name, token, &scopes, "cli").await?;
+    let target = format!("token:{name}");
+    let after = Some(serde_json::json!({ "scopes": scopes }));
+    let action =
+        Action { actor: "cli", role: "cli", action: "token.create", target: &target, after, ..Action::default() };
+    audit::insert(&transaction, &action).await?;
+    transaction.commit().await?;
+    Ok(())
+}
