@@ -2,7 +2,7 @@
 # compiles its dependencies anew.
 
 # What tests may do and production code may not.
-IN_TESTS = $(addprefix -A clippy::,unwrap_used expect_used panic indexing_slicing as_conversions cast_possible_truncation format_push_string unit_arg items_after_statements semicolon_if_nothing_returned print_stdout \
+IN_TESTS = $(addprefix -A clippy::,unwrap_used expect_used panic indexing_slicing as_conversions cast_possible_truncation format_push_string needless_range_loop unit_arg items_after_statements semicolon_if_nothing_returned print_stdout \
 	print_stderr disallowed_methods missing_panics_doc too_many_lines duration_suboptimal_units unnecessary_get_then_check type_complexity)
 
 .PHONY: help demo test build lint fmt doc generate bench clean setup

@@ -122,6 +122,12 @@ pub async fn redeem(client: &impl GenericClient, id: VoucherCodeId) -> Result<bo
     Ok(execute(client, sql!("vouchers/redeem.sql"), &[&id]).await? == 1)
 }
 
+/// How many codes of a product nobody has.
+pub async fn count_unused(client: &impl GenericClient, product: ProductId) -> Result<usize, StoreError> {
+    let count: i64 = query_one(client, sql!("vouchers/count_unused.sql"), &[&product]).await?.try_get(0)?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,10 +145,4 @@ mod tests {
         assert!(cipher.open(id, &sealed[..20]).is_err());
         assert!("short".parse::<Cipher>().is_err());
     }
-}
-
-/// How many codes of a product nobody has.
-pub async fn count_unused(client: &impl GenericClient, product: ProductId) -> Result<usize, StoreError> {
-    let count: i64 = query_one(client, sql!("vouchers/count_unused.sql"), &[&product]).await?.try_get(0)?;
-    Ok(usize::try_from(count).unwrap_or(0))
 }

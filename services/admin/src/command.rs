@@ -19,7 +19,7 @@ pub(crate) enum Command {
     Migrate,
     /// Put demo data into the database: shops of all networks, offers, vouchers, a shopper. Run twice it changes nothing
     Seed {
-        /// Where the networks' links lead, such as the simulator's http://127.0.0.1:8090
+        /// Where the networks' links lead, such as the simulator's <http://127.0.0.1:8090>
         #[arg(long, default_value = "http://127.0.0.1:8090")]
         links_base: String,
         /// Print the ids as JSON
@@ -111,16 +111,15 @@ async fn migrate(pool: &Pool) -> anyhow::Result<()> {
 }
 
 fn read_password(file: Option<&std::path::Path>) -> anyhow::Result<String> {
-    let text = match file {
-        Some(path) => std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?,
-        None => {
-            if std::io::stdin().is_terminal() {
-                let _closed = write!(std::io::stderr(), "Password (it is shown while you type): ");
-            }
-            let mut line = String::new();
-            std::io::stdin().lock().read_line(&mut line).context("no password could be read from the input")?;
-            line
+    let text = if let Some(path) = file {
+        std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?
+    } else {
+        if std::io::stdin().is_terminal() {
+            let _closed = write!(std::io::stderr(), "Password (it is shown while you type): ");
         }
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line).context("no password could be read from the input")?;
+        line
     };
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

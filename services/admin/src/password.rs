@@ -34,13 +34,10 @@ pub(crate) fn hash(password: &str) -> Result<String, PasswordError> {
 }
 
 /// Whether the password is the one that was hashed. Takes as long for a hash that cannot be read.
+#[cfg_attr(not(test), expect(dead_code, reason = "for the login, which is still to come"))]
 pub(crate) fn verify(password: &str, hash: &str) -> bool {
     Argon2::default().verify_password(password.as_bytes(), hash).is_ok()
 }
-
-/// A hash of nobody's password: checking against it takes as long as checking a real one.
-pub(crate) const NOBODY: &str =
-    "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$9z0f7ZQ1G2pXhCSmWnN3Rx0bKc1GQXyRrTq0mJ4v0oY";
 
 /// 32 random bytes as text, for cookies, forms and programs.
 pub(crate) fn token() -> Result<String, PasswordError> {
@@ -70,8 +67,5 @@ mod tests {
     fn short_passwords_are_refused_and_a_broken_hash_opens_nothing() {
         assert!(hash("short").is_err());
         assert!(!verify("", "") && !verify("x", "$argon2id$"));
-        // It is a readable hash: it costs the full time, which is what it is for.
-        let parsed = argon2::password_hash::phc::PasswordHash::new(NOBODY);
-        assert!(parsed.is_ok_and(|parsed| parsed.hash.is_some()));
     }
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveDateTime, TimeZone, Utc};
 use clap::Subcommand;
 use tokio_util::sync::CancellationToken;
 
-use crate::scheduler::Scheduler;
+use crate::scheduler::{Entry, Scheduler};
 
 /// What can be asked on the command line.
 #[derive(Debug, Subcommand)]
@@ -48,13 +48,12 @@ async fn list(scheduler: &Scheduler) -> anyhow::Result<()> {
 
 /// The jobs as text.
 pub(crate) fn listing(scheduler: &Scheduler, now: DateTime<Utc>) -> String {
-    let mut text = String::new();
-    for entry in scheduler.entries() {
+    let one = |entry: &Entry| {
         let zone = entry.schedule.zone();
         let times = entry.schedule.next(now, 3);
         let times: Vec<_> =
             times.iter().map(|time| time.with_timezone(&zone).format("%a %d %b %Y %H:%M").to_string()).collect();
-        text.push_str(&format!(
+        format!(
             "{}\n    {}\n    {}  ({}, {})\n    next: {}\n",
             entry.job.name(),
             entry.job.about(),
@@ -62,9 +61,10 @@ pub(crate) fn listing(scheduler: &Scheduler, now: DateTime<Utc>) -> String {
             entry.schedule.text(),
             zone.name(),
             times.join(", "),
-        ));
-    }
-    text
+        )
+    };
+    let listed: Vec<_> = scheduler.entries().iter().map(|entry| one(entry)).collect();
+    listed.concat()
 }
 
 async fn run(scheduler: &Scheduler, job: &str, at: Option<&str>, dry_run: bool, reason: &str) -> anyhow::Result<()> {

@@ -84,9 +84,4 @@ impl Context {
         }
         cron_runs::commit(transaction, self.held).await.context("the run's writes were not committed")
     }
-
-    /// Whether this run is still ours, for effects outside Postgres just before they are made.
-    pub(crate) async fn still_held(&self) -> anyhow::Result<bool> {
-        Ok(cron_runs::is_held(&self.client().await?, self.held).await?)
-    }
 }
