@@ -1,2 +1,74 @@
-//! notifier
-fn main() {}
+//! notifier: mails and text messages, each once, in time.
+//!
+//! It consumes `queue:email` and `queue:sms`. `notifier preview` writes every message as files, `notifier send-test` sends
+//! one, `notifier load-sms` checks and stores texts registered with the DLT.
+
+mod batch;
+mod command;
+mod dates;
+mod desk;
+mod email;
+mod mask;
+mod outcome;
+mod parts;
+mod policy;
+mod samples;
+mod settings;
+mod sms;
+
+use std::process::ExitCode;
+
+use chassis::Life;
+use domain::job::Queue;
+use queue::{Rate, Worker};
+
+use crate::command::Command;
+use crate::parts::Parts;
+use crate::settings::Settings;
+
+fn main() -> ExitCode {
+    let service = chassis::Service { name: "notifier", about: "Sends mails and text messages, each at most once" };
+    chassis::main_with(service, Settings::read, run)
+}
+
+async fn run(command: Option<Command>, settings: Settings, life: Life) -> anyhow::Result<()> {
+    let kv = kv::Kv::connect(&settings.kv)?;
+    let pool = store::Pool::connect(&settings.store)?;
+    let (mails_at_once, texts_at_once) = (settings.email.at_once, settings.sms.at_once);
+    let (mail_rate, text_rate) = (settings.email.per_second, settings.sms.per_second);
+    let parts = Parts::new(settings, &kv, pool.clone(), &life).await?;
+    if let Some(command) = command {
+        return command::run(command, &parts).await;
+    }
+
+    // The circuit of a whole queue only where no second provider could take its messages.
+    let (mails_open, texts_open) = (parts.emails.first.circuit.clone(), parts.texts.circuit.clone());
+    let has_second = parts.emails.second.is_some();
+    let mut worker = Worker::builder(kv, "notifier")
+        .queue(Queue::Email, mails_at_once)
+        .queue(Queue::Sms, texts_at_once)
+        .circuit(Queue::Sms, texts_open)
+        .register(parts.emails)
+        .register(parts.texts);
+    if !has_second {
+        worker = worker.circuit(Queue::Email, mails_open);
+    }
+    for (queue, per_second) in [(Queue::Email, mail_rate), (Queue::Sms, text_rate)] {
+        if per_second > 0 {
+            worker = worker.rate(queue, Rate { per_second: f64::from(per_second), burst: per_second });
+        }
+    }
+    let worker = worker.build()?;
+
+    life.ready("postgres", move || {
+        let pool = pool.clone();
+        async move { pool.ping().await.map_err(|error| error.to_string()) }
+    });
+    let health = worker.health();
+    life.ready("worker", move || {
+        let health = health.clone();
+        async move { health.check() }
+    });
+    worker.run(life.shutdown()).await?;
+    Ok(())
+}

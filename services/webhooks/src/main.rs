@@ -12,6 +12,7 @@ mod remote;
 mod settings;
 mod source;
 mod sources;
+mod unsubscribe;
 mod work;
 
 #[cfg(test)]
@@ -68,12 +69,16 @@ async fn run(settings: Settings, life: Life) -> anyhow::Result<()> {
     let intake = intake::Intake::start(&settings.intake, &pool, &kv, &pusher, tasks);
     tasks.spawn(push::Sweep::new(&settings.push, pool.clone(), producer.clone()).run(shutdown.clone()));
     tasks.spawn(payments::held::fill(pool.clone(), shutdown.clone()));
-    tasks.spawn(outbox::Relay::new(pool, producer).run(shutdown.clone()));
+    tasks.spawn(outbox::Relay::new(pool.clone(), producer).run(shutdown.clone()));
     let working = tasks.spawn(worker.run(shutdown));
 
     let clock = Arc::new(SystemClock);
     let reception = web::Data::new(receive::Reception::new(settings.sources, intake, settings.trusted_proxies, clock));
-    chassis::http::serve(&life, &settings.http, move |config| receive::routes(config, reception.clone())).await?;
+    let routes = move |config: &mut web::ServiceConfig| {
+        unsubscribe::routes(config, pool.clone());
+        receive::routes(config, reception.clone());
+    };
+    chassis::http::serve(&life, &settings.http, routes).await?;
     working.await??;
     Ok(())
 }

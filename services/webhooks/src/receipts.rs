@@ -1,8 +1,10 @@
 //! What SendGrid and MSG91 report of messages: each report once, a later state never undone by an earlier one.
 
 use chrono::{DateTime, Utc};
+use domain::contact::EmailAddress;
 use domain::ids::NotificationId;
-use store::notifications::{DeliveryEvent, apply_event, suppress};
+use store::notifications::{Channel, DeliveryEvent, Report, apply_event, apply_to_address};
+use store::suppressions::AddressHash;
 use store::{GenericClient, StoreError};
 
 use crate::source::{Verified, sha256};
@@ -23,11 +25,11 @@ pub(crate) async fn apply(
 }
 
 /// A report, read.
-struct Report {
+struct Reported {
     notification_id: NotificationId,
     /// The same for the same report, however often it comes. SendGrid's own id was seen to change on a retry.
     key: String,
-    status: &'static str,
+    report: Report,
     reason: String,
     at: DateTime<Utc>,
 }
@@ -37,16 +39,17 @@ async fn mails(client: &impl GenericClient, verified: &Verified<'_>) -> Result<S
     let mut reports = Vec::with_capacity(events.len());
     let (mut foreign, mut without_state, mut suppressed) = (0, 0, 0);
     for event in &events {
-        if let (Some(reason), Some(email)) = (forbids(event), &event.email) {
-            suppress(client, "email", email, reason).await?;
-            suppressed += 1;
-        }
-        let Some(status) = mail_status(event) else {
+        let Some(report) = mail_report(event) else {
             without_state += 1;
             continue;
         };
         let Some(notification_id) = event.notification_id.as_deref().and_then(|id| id.parse().ok()) else {
             foreign += 1;
+            // Who complained of another mail of ours is spared as well.
+            if let Some(address) = event.email.as_deref().and_then(|email| email.parse::<EmailAddress>().ok()) {
+                let address = AddressHash::from(&address);
+                suppressed += u64::from(apply_to_address(client, Channel::Email, &address, report).await?);
+            }
             continue;
         };
         let at = event.timestamp.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
@@ -57,10 +60,10 @@ async fn mails(client: &impl GenericClient, verified: &Verified<'_>) -> Result<S
             event.attempt.as_ref().map(ToString::to_string).unwrap_or_default(),
             event.url.as_deref().unwrap_or_default()
         );
-        reports.push(Report {
+        reports.push(Reported {
             notification_id,
             key: key(&told),
-            status,
+            report,
             reason: event.reason.as_deref().unwrap_or_default().chars().take(200).collect(),
             at: at.unwrap_or_else(|| verified.received_at()),
         });
@@ -68,30 +71,26 @@ async fn mails(client: &impl GenericClient, verified: &Verified<'_>) -> Result<S
     let new = store_all(client, &reports).await?;
     Ok(format!(
         "{new} of {} events are news; {foreign} are of no message of ours, {without_state} change no state, {unreadable} are \
-         unreadable, {suppressed} addresses are not written to any more",
+         unreadable, {suppressed} foreign addresses are not written to any more",
         events.len() + unreadable
     ))
 }
 
-fn mail_status(event: &sendgrid::Event) -> Option<&'static str> {
-    match event.word.as_str() {
-        "processed" => Some("sent"),
-        "delivered" => Some("delivered"),
-        "open" if event.sg_machine_open != Some(true) => Some("opened"),
-        // A click is an opening that was seen better.
-        "click" => Some("opened"),
-        "bounce" => Some("bounced"),
-        "dropped" => Some("dropped"),
-        _ => None,
-    }
-}
-
-/// Why nobody may write to this address any more. A block is temporary, and a drop repeats an older bounce.
-fn forbids(event: &sendgrid::Event) -> Option<&'static str> {
+fn mail_report(event: &sendgrid::Event) -> Option<Report> {
     match (event.word.as_str(), event.kind.as_deref()) {
-        ("bounce", Some("bounce") | None) => Some("bounced"),
-        ("spamreport", _) => Some("reported as spam"),
-        ("unsubscribe", _) => Some("unsubscribed"),
+        ("processed", _) => Some(Report::Accepted),
+        ("deferred", _) => Some(Report::Deferred),
+        ("delivered", _) => Some(Report::Delivered),
+        ("open", _) if event.sg_machine_open != Some(true) => Some(Report::Opened),
+        // A click is an opening that was seen better.
+        ("click", _) => Some(Report::Opened),
+        // A block is temporary.
+        ("bounce", Some("blocked")) => Some(Report::Blocked),
+        ("bounce", _) => Some(Report::Bounced),
+        // A drop repeats an older bounce or complaint.
+        ("dropped", _) => Some(Report::Dropped),
+        ("spamreport", _) => Some(Report::Complained),
+        ("unsubscribe" | "group_unsubscribe", _) => Some(Report::Unsubscribed),
         _ => None,
     }
 }
@@ -100,18 +99,18 @@ async fn texts(client: &impl GenericClient, verified: &Verified<'_>) -> Result<S
     let all = msg91::reports(verified)?;
     let mut reports = Vec::with_capacity(all.len());
     let (mut foreign, mut without_state) = (0, 0);
-    for report in &all {
-        let Some(status) = text_status(&report.status) else {
+    for said in &all {
+        let Some(report) = text_report(&said.status) else {
             without_state += 1;
             continue;
         };
-        let Some(notification_id) = report.notification_id else {
+        let Some(notification_id) = said.notification_id else {
             foreign += 1;
             continue;
         };
-        let told = format!("{}|{}|{}", report.status, report.at.timestamp(), report.reason);
-        let reason = if status == "failed" { report.reason.clone() } else { String::new() };
-        reports.push(Report { notification_id, key: key(&told), status, reason, at: report.at });
+        let told = format!("{}|{}|{}", said.status, said.at.timestamp(), said.reason);
+        let reason = if report == Report::Delivered { String::new() } else { said.reason.clone() };
+        reports.push(Reported { notification_id, key: key(&told), report, reason, at: said.at });
     }
     let new = store_all(client, &reports).await?;
     Ok(format!(
@@ -121,11 +120,12 @@ async fn texts(client: &impl GenericClient, verified: &Verified<'_>) -> Result<S
 }
 
 /// Unknown codes stay in flight until a later report.
-fn text_status(status: &str) -> Option<&'static str> {
+fn text_report(status: &str) -> Option<Report> {
     match status {
-        "1" | "delivered" | "delivrd" => Some("delivered"),
-        "2" | "9" | "16" | "17" | "25" | "failed" | "rejected" | "ndnc" | "blocked" | "undelivered" => Some("failed"),
-        "sent" | "submitted" => Some("sent"),
+        "1" | "delivered" | "delivrd" => Some(Report::Delivered),
+        "2" | "9" | "16" | "25" | "failed" | "rejected" | "ndnc" | "undelivered" => Some(Report::Failed),
+        "17" | "blocked" => Some(Report::NumberBlocked),
+        "sent" | "submitted" => Some(Report::Accepted),
         _ => None,
     }
 }
@@ -134,15 +134,15 @@ fn key(told: &str) -> String {
     hex::encode(sha256(told.as_bytes())).chars().take(32).collect()
 }
 
-async fn store_all(client: &impl GenericClient, reports: &[Report]) -> Result<u64, StoreError> {
+async fn store_all(client: &impl GenericClient, reports: &[Reported]) -> Result<u64, StoreError> {
     let mut new = 0;
-    for report in reports {
+    for reported in reports {
         let event = DeliveryEvent {
-            notification_id: report.notification_id,
-            provider_event: &report.key,
-            status: report.status,
-            reason: &report.reason,
-            occurred_at: report.at,
+            notification_id: reported.notification_id,
+            provider_event: &reported.key,
+            report: reported.report,
+            reason: &reported.reason,
+            occurred_at: reported.at,
         };
         new += u64::from(apply_event(client, &event).await?);
     }

@@ -1,7 +1,18 @@
-WITH rank(status, place) AS (
-    VALUES ('sending', 0), ('retry', 0), ('unknown', 0), ('sent', 1), ('failed', 2), ('suppressed', 2), ('dropped', 2), ('delivered', 3),
-           ('opened', 4), ('bounced', 5))
-UPDATE notifications
-SET status = $2, reason = CASE WHEN $3 = '' THEN reason ELSE $3 END, updated_at = now()
-WHERE id = $1
-  AND (SELECT place FROM rank WHERE rank.status = $2) > (SELECT place FROM rank WHERE rank.status = notifications.status)
+WITH fresh AS (
+    INSERT INTO notification_events (notification_id, provider_event, status, reason, occurred_at)
+    SELECT notifications.id, $2, $3, $5, $6 FROM notifications WHERE notifications.id = $1
+    ON CONFLICT DO NOTHING
+    RETURNING notification_id
+), moved AS (
+    UPDATE notifications
+    SET status = $3, rank = $4, reason = CASE WHEN $5 = '' THEN notifications.reason ELSE $5 END, updated_at = now(),
+        sent_at = coalesce(notifications.sent_at, $6)
+    FROM fresh
+    WHERE notifications.id = fresh.notification_id AND $4 > notifications.rank
+), shunned AS (
+    INSERT INTO suppressions (channel, address_hash, category, reason)
+    SELECT notifications.channel, notifications.address_hash, shunned_category, $8
+    FROM fresh JOIN notifications ON notifications.id = fresh.notification_id, unnest($7::text[]) AS shunned_category
+    ON CONFLICT DO NOTHING
+)
+SELECT EXISTS (SELECT FROM fresh)

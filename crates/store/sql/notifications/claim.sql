@@ -1,7 +1,47 @@
-INSERT INTO notifications (id, event_key, channel, template, lang, user_id, recipient, provider, status)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'sending')
+-- Many messages in one statement; no two of them may have the same (event_key, channel, template).
+WITH asked AS (
+    SELECT *
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::text[], $9::bytea[],
+                $10::text[], $11::timestamptz[], $12::boolean[], $13::int[], $14::int[])
+         AS asked (id, event_key, channel, template, lang, category, user_id, recipient, address_hash,
+                   provider, queued_at, newest_wins, per_hour, per_day)
+), judged AS (
+    SELECT asked.*, suppressed.reason AS suppression,
+           CASE
+               WHEN suppressed.reason IS NOT NULL THEN 'suppressed'
+               WHEN newest_wins AND EXISTS (
+                   SELECT FROM notifications AS newer
+                   WHERE newer.address_hash = asked.address_hash AND newer.channel = asked.channel
+                     AND newer.template = asked.template AND newer.queued_at > asked.queued_at) THEN 'superseded'
+               WHEN per_hour > 0 AND per_hour <= (
+                   SELECT count(*) FROM notifications AS sent
+                   WHERE sent.address_hash = asked.address_hash AND sent.channel = asked.channel
+                     AND sent.created_at > now() - interval '1 hour' AND sent.event_key <> asked.event_key
+                     AND sent.status NOT IN ('suppressed', 'superseded', 'throttled', 'expired')) THEN 'throttled'
+               WHEN per_day > 0 AND per_day <= (
+                   SELECT count(*) FROM notifications AS sent
+                   WHERE sent.address_hash = asked.address_hash AND sent.channel = asked.channel
+                     AND sent.created_at > now() - interval '1 day' AND sent.event_key <> asked.event_key
+                     AND sent.status NOT IN ('suppressed', 'superseded', 'throttled', 'expired')) THEN 'throttled'
+               ELSE 'sending'
+           END AS status
+    FROM asked
+    LEFT JOIN LATERAL (
+        SELECT reason FROM suppressions
+        WHERE suppressions.channel = asked.channel AND suppressions.address_hash = asked.address_hash
+          AND suppressions.category IN ('all', asked.category)
+        LIMIT 1) AS suppressed ON true
+)
+INSERT INTO notifications (id, event_key, channel, template, lang, category, user_id, recipient, address_hash, provider, queued_at,
+                           status, rank, reason)
+SELECT id, event_key, channel, template, lang, category,
+       -- Other producers may name a shopper who is gone; the message is sent all the same.
+       (SELECT users.id FROM users WHERE users.id = judged.user_id),
+       recipient, address_hash, provider, queued_at, status, CASE status WHEN 'sending' THEN 0 ELSE 1 END,
+       coalesce(suppression, CASE status WHEN 'throttled' THEN 'too many to this address' WHEN 'superseded' THEN 'a newer one was asked for' END, '')
+FROM judged
 ON CONFLICT (event_key, channel, template) DO UPDATE
-SET status = 'sending', claimed_at = now(), attempts = notifications.attempts + 1, provider = excluded.provider, updated_at = now()
+SET status = excluded.status, rank = excluded.rank, reason = excluded.reason, claimed_at = now(), provider = excluded.provider,
+    attempts = notifications.attempts + 1, updated_at = now()
 WHERE notifications.status = 'retry'
-   OR (notifications.status IN ('sending', 'unknown') AND notifications.claimed_at < now() - make_interval(secs => $9))
-RETURNING id
+RETURNING event_key, channel, template, id, status, reason, attempts

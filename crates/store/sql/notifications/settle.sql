@@ -1,4 +1,12 @@
 UPDATE notifications
-SET status = $2, provider_message_id = coalesce($3, provider_message_id), reason = $4, updated_at = now(),
-    sent_at = CASE WHEN $2 = 'sent' THEN now() ELSE sent_at END
-WHERE id = $1 AND status IN ('sending', 'unknown', 'retry')
+SET status = CASE WHEN answer.rank > notifications.rank OR notifications.rank = 0 THEN answer.status ELSE notifications.status END,
+    rank = greatest(answer.rank, notifications.rank),
+    reason = CASE WHEN answer.rank > notifications.rank OR notifications.rank = 0 THEN answer.reason ELSE notifications.reason END,
+    provider = answer.provider,
+    provider_message_id = coalesce(answer.provider_message_id, notifications.provider_message_id),
+    parts = coalesce(answer.parts, notifications.parts),
+    sent_at = CASE WHEN answer.status = 'sent' THEN coalesce(notifications.sent_at, now()) ELSE notifications.sent_at END,
+    updated_at = now()
+FROM unnest($1::uuid[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::text[], $7::smallint[])
+     AS answer (id, status, rank, provider, provider_message_id, reason, parts)
+WHERE notifications.id = answer.id

@@ -1,22 +1,34 @@
 //! Reports of deliveries.
 
+use domain::contact::{EmailAddress, Mobile};
 use domain::ids::NotificationId;
 use serde_json::json;
+use store::notifications::Channel;
+use store::suppressions::{AddressHash, of_address};
 use testkit::{Sim, eventually_true};
 
 use crate::shop::{SOON, Shop, TOKEN};
 
-async fn message(shop: &Shop, channel: &str) -> NotificationId {
+async fn message(shop: &Shop, channel: Channel, address: AddressHash) -> NotificationId {
     let id = NotificationId::generate();
     shop.client()
         .await
         .execute(
-            "INSERT INTO notifications (id, event_key, channel, template, lang, recipient, status, provider) VALUES ($1, $2, $3, 'otp', 'en', 'a***', 'sent', 'x')",
-            &[&id, &format!("test:{id}"), &channel],
+            "INSERT INTO notifications (id, event_key, channel, template, lang, category, recipient, address_hash, status, provider, queued_at)
+             VALUES ($1, $2, $3, 'otp', 'en', 'security', 'a***', $4, 'sent', 'x', now())",
+            &[&id, &format!("test:{id}"), &channel.name(), &address.as_bytes()],
         )
         .await
         .unwrap();
     id
+}
+
+fn number() -> AddressHash {
+    AddressHash::from("9800000001".parse::<Mobile>().unwrap())
+}
+
+fn mailbox(address: &str) -> AddressHash {
+    AddressHash::from(&address.parse::<EmailAddress>().unwrap())
 }
 
 async fn state(shop: &Shop, id: NotificationId) -> String {
@@ -27,7 +39,7 @@ async fn state(shop: &Shop, id: NotificationId) -> String {
 #[tokio::test]
 async fn reports_of_text_messages_become_their_state() {
     let shop = Shop::open().await;
-    let (good, bad) = (message(&shop, "sms").await, message(&shop, "sms").await);
+    let (good, bad) = (message(&shop, Channel::Sms, number()).await, message(&shop, Channel::Sms, number()).await);
     let report = |id: NotificationId, status: &str| json!({"date": "2026-09-01 18:05:09", "number": "919800000001", "requestId": "36aa", "CRQID": id.to_string(), "status": status, "desc": "TEMPLATE-NOT-MATCHED"});
     for (id, status) in [(good, "1"), (bad, "16"), (good, "42"), (bad, "16")] {
         let request =
@@ -50,7 +62,7 @@ async fn signed_batches_of_sendgrid_become_states_and_suppressions() {
         .await;
     let mut ids = Vec::new();
     for to in ["asha@example.in", "bounce@example.in", "dropped@example.in", "open@example.in"] {
-        let id = message(&shop, "email").await;
+        let id = message(&shop, Channel::Email, mailbox(to)).await;
         let mail = json!({
             "personalizations": [{"to": [{"email": to}], "custom_args": {"notification_id": id.to_string()}}],
             "from": {"email": "shop@example.in"}, "subject": "Hello", "content": [{"type": "text/plain", "value": "Hello"}],
@@ -70,6 +82,34 @@ async fn signed_batches_of_sendgrid_become_states_and_suppressions() {
         eventually_true(expected, SOON, async || state(&shop, *id).await == expected).await;
     }
     let client = shop.client().await;
-    assert!(store::notifications::suppression(&client, "email", "bounce@example.in").await.unwrap().is_some());
-    assert!(store::notifications::suppression(&client, "email", "dropped@example.in").await.unwrap().is_none());
+    let stopped = async |address| of_address(&client, Channel::Email, &mailbox(address)).await.unwrap();
+    assert_eq!(stopped("bounce@example.in").await.first().map(|entry| entry.category.as_str()), Some("all"));
+    assert_eq!(stopped("dropped@example.in").await, []);
+}
+
+#[tokio::test]
+async fn one_click_ends_reminders_and_looking_does_not() {
+    let shop = Shop::open().await;
+    let id = NotificationId::generate();
+    let address = mailbox("asha@example.in");
+    let client = shop.client().await;
+    client
+        .execute(
+            "INSERT INTO notifications (id, event_key, channel, template, lang, category, recipient, address_hash, status, provider, queued_at)
+             VALUES ($1, 'reminder:1', 'email', 'pending_reminder', 'en', 'reminder', 'a***', $2, 'sent', 'sendgrid', now())",
+            &[&id, &address.as_bytes()],
+        )
+        .await
+        .unwrap();
+    let link = shop.url(&format!("/unsubscribe/{id}"));
+    assert_eq!(shop.http.get(&link).send().await.unwrap().status(), 200);
+    assert_eq!(of_address(&client, Channel::Email, &address).await.unwrap(), []);
+    for _ in 0..2 {
+        let click = shop.http.post(&link).body("List-Unsubscribe=One-Click").send().await.unwrap();
+        assert_eq!(click.status(), 200);
+    }
+    let stopped = of_address(&client, Channel::Email, &address).await.unwrap();
+    assert_eq!(stopped.iter().map(|entry| entry.category.as_str()).collect::<Vec<_>>(), ["reminder"]);
+    let foreign = shop.url(&format!("/unsubscribe/{}", NotificationId::generate()));
+    assert_eq!(shop.http.post(&foreign).send().await.unwrap().status(), 404);
 }

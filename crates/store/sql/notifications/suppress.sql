@@ -1,1 +1,0 @@
-INSERT INTO suppressions (channel, address_hash, reason) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING

@@ -1,0 +1,168 @@
+//! What providers report of messages, in any order and any number of times.
+
+use chrono::{DateTime, Utc};
+use deadpool_postgres::GenericClient;
+use domain::ids::NotificationId;
+
+use super::{Category, Channel};
+use crate::statements::{query, query_one};
+use crate::suppressions::{self, AddressHash};
+use crate::{StoreError, sql};
+
+/// What a report says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Report {
+    /// The provider has it (`processed`).
+    Accepted,
+    /// The receiving host wants it later; the provider keeps trying.
+    Deferred,
+    /// An SMS did not arrive: operator or handset refused.
+    Failed,
+    /// The receiving host refused it this time (`bounce` of type `blocked`); the address is fine.
+    Blocked,
+    /// The provider did not try: its own list, or invalid.
+    Dropped,
+    /// It arrived.
+    Delivered,
+    /// A person opened it.
+    Opened,
+    /// The address does not exist: nothing is sent there again.
+    Bounced,
+    /// The person called it spam: only codes and what the law wants is sent there again.
+    Complained,
+    /// The person wants no reminders any more. It says nothing of the message itself.
+    Unsubscribed,
+    /// The number is blocked: nothing is sent there again.
+    NumberBlocked,
+}
+
+impl Report {
+    /// Every report.
+    pub const ALL: [Self; 11] = [
+        Self::Accepted,
+        Self::Deferred,
+        Self::Failed,
+        Self::Blocked,
+        Self::Dropped,
+        Self::Delivered,
+        Self::Opened,
+        Self::Bounced,
+        Self::Complained,
+        Self::Unsubscribed,
+        Self::NumberBlocked,
+    ];
+
+    /// The state it puts the message into.
+    #[must_use]
+    pub const fn status(self) -> &'static str {
+        match self {
+            Self::Accepted => "sent",
+            Self::Deferred => "deferred",
+            Self::Failed | Self::NumberBlocked => "failed",
+            Self::Blocked => "blocked",
+            Self::Dropped => "dropped",
+            Self::Delivered | Self::Unsubscribed => "delivered",
+            Self::Opened => "opened",
+            Self::Bounced => "bounced",
+            Self::Complained => "complained",
+        }
+    }
+
+    /// A state gives way to those with a higher rank only. A bounce can follow a delivery, an opening cannot be undone by one.
+    const fn rank(self) -> i16 {
+        match self {
+            Self::Accepted => 2,
+            Self::Deferred => 3,
+            Self::Failed | Self::NumberBlocked | Self::Blocked | Self::Dropped => 4,
+            Self::Delivered | Self::Unsubscribed => 5,
+            Self::Opened => 6,
+            Self::Bounced => 7,
+            Self::Complained => 8,
+        }
+    }
+
+    /// The categories that are not sent to this address any more, and why.
+    const fn suppresses(self) -> (&'static [Option<Category>], &'static str) {
+        match self {
+            Self::Bounced => (&[None], "bounced"),
+            Self::Complained => (&[Some(Category::Reminder), Some(Category::Operations)], "complained"),
+            Self::Unsubscribed => (&[Some(Category::Reminder)], "unsubscribed"),
+            Self::NumberBlocked => (&[None], "number blocked"),
+            _ => (&[], ""),
+        }
+    }
+}
+
+/// A report of a provider on one message.
+#[derive(Debug)]
+pub struct DeliveryEvent<'a> {
+    /// The message: our id, which travelled with it.
+    pub notification_id: NotificationId,
+    /// What makes the report itself unique, such as `sg_event_id`, or `<requestId>:<status>`.
+    pub provider_event: &'a str,
+    /// What it says.
+    pub report: Report,
+    /// Why. It must not repeat the address.
+    pub reason: &'a str,
+    /// When.
+    pub occurred_at: DateTime<Utc>,
+}
+
+/// Applies a report: a later state is never undone by an earlier one, and a bounce, a complaint, an unsubscription or a
+/// blocked number enters the suppression list. Says whether it was new; a report on a message that is not ours is not.
+pub async fn apply_event(client: &impl GenericClient, event: &DeliveryEvent<'_>) -> Result<bool, StoreError> {
+    let (categories, why) = event.report.suppresses();
+    let categories: Vec<_> = categories.iter().map(|category| suppressions::word(*category)).collect();
+    let row = query_one(
+        client,
+        sql!("notifications/apply_event.sql"),
+        &[
+            &event.notification_id,
+            &event.provider_event,
+            &event.report.status(),
+            &event.report.rank(),
+            &event.reason,
+            &event.occurred_at,
+            &categories,
+            &why,
+        ],
+    )
+    .await?;
+    Ok(row.try_get(0)?)
+}
+
+/// Enters an address into the suppression list for a report on a message that is not ours: the address is as bad for us.
+/// Says whether anything was new.
+pub async fn apply_to_address(
+    client: &impl GenericClient,
+    channel: Channel,
+    address: &AddressHash,
+    report: Report,
+) -> Result<bool, StoreError> {
+    let (categories, why) = report.suppresses();
+    let mut is_new = false;
+    for category in categories {
+        is_new |= suppressions::insert(client, channel, address, *category, why).await?;
+    }
+    Ok(is_new)
+}
+
+/// The message that a provider knows by this id, for reports that do not carry ours. Nothing when it is not one message.
+pub async fn find_by_provider_id(
+    client: &impl GenericClient,
+    channel: Channel,
+    provider_message_id: &str,
+    address: Option<&AddressHash>,
+) -> Result<Option<NotificationId>, StoreError> {
+    let address = address.map(AddressHash::as_bytes);
+    let rows = query(
+        client,
+        sql!("notifications/find_by_provider_id.sql"),
+        &[&provider_message_id, &channel.name(), &address],
+    )
+    .await?;
+    match rows.as_slice() {
+        [row] => Ok(Some(row.try_get(0)?)),
+        _ => Ok(None),
+    }
+}

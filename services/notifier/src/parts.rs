@@ -1,0 +1,78 @@
+//! What serving and the commands are made of.
+
+use anyhow::Context;
+use chassis::Life;
+use kv::Kv;
+use queue::{Circuit, CircuitPolicy};
+use store::Pool;
+
+use crate::desk::Desk;
+use crate::email::sendgrid::{self, SendGrid};
+use crate::email::{Emails, Way};
+use crate::settings::Settings;
+use crate::sms::Texts;
+use crate::sms::msg91::{self, Msg91};
+use crate::sms::registry::Registry;
+
+/// What serving and the commands are made of.
+pub(crate) struct Parts {
+    pub(crate) pool: Pool,
+    pub(crate) emails: Emails,
+    pub(crate) texts: Texts,
+    pub(crate) sms_sender: String,
+}
+
+impl Parts {
+    /// Makes them; reads the registered texts, and refuses to start with one that carriers would drop.
+    pub(crate) async fn new(settings: Settings, kv: &Kv, pool: Pool, life: &Life) -> anyhow::Result<Self> {
+        let Settings { outbound, email, sms, .. } = settings;
+        let (shop, sender, cipher) = email.house.context("the settings of mails are incomplete")?;
+        let desk = Desk::open(pool.clone(), life.tasks());
+        let circuit = |name| Circuit::new(kv.clone(), name, CircuitPolicy::default());
+
+        let stored = stored_texts(&pool).await;
+        let registry = Registry::new(stored, &sms.sender, &sms.rules).context("the SMS texts cannot be used")?;
+        let client = outbound::Client::new(sendgrid::NAME, &outbound)?;
+        let sendgrid = SendGrid::new(client, &email.sendgrid_url, email.sendgrid_key, email.sandbox);
+        let emails = Emails {
+            desk: desk.clone(),
+            pool: pool.clone(),
+            shop,
+            sender,
+            cipher,
+            unsubscribe: email.unsubscribe,
+            throttle: email.throttle,
+            first: Way { provider: Box::new(sendgrid), circuit: circuit(sendgrid::NAME) },
+            second: None,
+        };
+        let texts = Texts {
+            desk,
+            registry,
+            rules: sms.rules,
+            flows: sms.flows,
+            window: sms.window,
+            throttle: sms.throttle,
+            msg91: Msg91::new(outbound::Client::new(msg91::NAME, &outbound)?, &sms.msg91_url, sms.msg91_key),
+            circuit: circuit(msg91::NAME),
+        };
+        Ok(Self { pool, emails, texts, sms_sender: sms.sender })
+    }
+}
+
+/// The texts in Postgres. Without Postgres the bundled ones must do: mails and codes are not held up by it.
+async fn stored_texts(pool: &Pool) -> Vec<store::sms_templates::SmsTemplate> {
+    let read = async {
+        let client = pool.get().await?;
+        store::sms_templates::list(&client).await
+    };
+    match read.await {
+        Ok(texts) => texts,
+        Err(error) => {
+            tracing::warn!(
+                error.chain = format!("{error:?}"),
+                "the stored SMS texts cannot be read: the bundled ones are used"
+            );
+            Vec::new()
+        }
+    }
+}
