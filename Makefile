@@ -13,6 +13,13 @@ help: ## This list
 setup:
 	@bash tests/setup/prerequisites.sh
 
+PORT ?= 8400
+
+demo: setup ## The whole system on this machine, with a story played through it (CHECK=1: end by itself; PORT=8400)
+	@echo "Building (the first time takes some minutes)…"
+	@cargo build --workspace --bins --quiet
+	@target/debug/demo --port $(PORT) $(if $(CHECK),--check)
+
 test: setup ## Every test, on private servers that are started for the run
 	cargo build --workspace --bins
 	cargo nextest run --workspace --no-tests=fail

@@ -1,1 +1,19 @@
-//! End-to-end tests.
+//! The whole system as processes, and the story of one shopper through it. Tests play it, and `make demo` plays it for
+//! people.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    clippy::indexing_slicing,
+    reason = "a story that cannot be played must fail, loudly"
+)]
+
+mod ledger;
+mod session;
+mod story;
+mod system;
+
+pub use ledger::Ledger;
+pub use story::{Scene, Story};
+pub use system::{Cast, Place, Ports, System};

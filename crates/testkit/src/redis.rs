@@ -30,10 +30,16 @@ impl Redis {
     /// A server with options of one's own.
     #[must_use]
     pub fn with_options(options: &[&str]) -> Self {
+        Self::in_folder(&std::env::temp_dir(), options)
+    }
+
+    /// The same, with its data in a folder made under this one.
+    #[must_use]
+    pub fn in_folder(parent: &std::path::Path, options: &[&str]) -> Self {
         let options: Vec<_> = options.iter().map(ToString::to_string).collect();
         // Between finding a free port and binding it somebody else may take it.
         for _ in 0..5 {
-            let folder = tempfile::tempdir().expect("a folder");
+            let folder = tempfile::tempdir_in(parent).expect("a folder");
             let mut redis = Self { folder, port: free_port(), options: options.clone(), process: None };
             if redis.launch() {
                 return redis;

@@ -1,0 +1,5 @@
+//! Stories on the real binaries: what the system promises, seen from outside.
+
+mod bad_input;
+mod endings;
+mod shopper;
