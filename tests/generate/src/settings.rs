@@ -52,18 +52,15 @@ fn collect() -> anyhow::Result<Vec<Setting>> {
         for entry in ask(service)? {
             let key = entry.key.clone();
             let required = entry.required;
-            match settings.get_mut(&key) {
-                Some(known) => {
-                    known.readers.push((service, required));
-                    known.entry.secret |= entry.secret;
-                    if known.entry.about != entry.about && !known.also.contains(&entry.about) {
-                        known.also.push(entry.about);
-                    }
+            if let Some(known) = settings.get_mut(&key) {
+                known.readers.push((service, required));
+                known.entry.secret |= entry.secret;
+                if known.entry.about != entry.about && !known.also.contains(&entry.about) {
+                    known.also.push(entry.about);
                 }
-                None => {
-                    order.push(key.clone());
-                    settings.insert(key, Setting { entry, readers: vec![(service, required)], also: Vec::new() });
-                }
+            } else {
+                order.push(key.clone());
+                settings.insert(key, Setting { entry, readers: vec![(service, required)], also: Vec::new() });
             }
         }
     }
