@@ -214,7 +214,6 @@ const REASONS: [&str; 6] = ["unreadable", "unknown-kind", "unknown-version", "fa
 struct DeadPage {
     page: Page,
     queue: Queue,
-    dead: u64,
     search: Search,
     counted: Option<u64>,
     letters: Vec<Letter>,
@@ -259,7 +258,6 @@ pub(crate) async fn list(
     view::html(&DeadPage {
         page: Page::new(who, "queues").noting(search.done.as_deref()),
         queue,
-        dead: stats.dead,
         search,
         counted,
         letters: found.letters.iter().map(|letter| Letter::masked(queue, letter)).collect(),

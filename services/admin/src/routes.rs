@@ -1,12 +1,15 @@
 //! Every route of the console and of the API, with who may use it beside it. What is not in this table is not served, and
 //! the description of the API is made from it.
 
+use actix_web::HttpRequest;
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::access::{self, Rule};
+use crate::api::ApiError;
+use crate::error::PageError;
 use crate::role::Role::{self, Finance, Operator, Viewer};
 use crate::{api, assets, dead, login, queues, workers};
 
@@ -220,8 +223,18 @@ pub(crate) fn knows(pattern: &str) -> bool {
     all().any(|route| route.path == pattern)
 }
 
+/// A query or a form that cannot be read.
+fn unreadable(error: &impl std::fmt::Display, request: &HttpRequest) -> actix_web::Error {
+    let text = format!("what was sent cannot be read: {error}");
+    if request.path().starts_with("/api/") { ApiError::Invalid(text).into() } else { PageError::Input(text).into() }
+}
+
 /// Serves the table.
 pub(crate) fn configure(config: &mut ServiceConfig) {
+    config
+        .app_data(web::QueryConfig::default().error_handler(|error, request| unreadable(&error, request)))
+        .app_data(web::FormConfig::default().error_handler(|error, request| unreadable(&error, request)))
+        .app_data(web::PathConfig::default().error_handler(|error, request| unreadable(&error, request)));
     config.service(web::scope("").wrap(from_fn(access::check)).configure(|inner| {
         for route in all() {
             inner.route(route.path, (route.handler)());

@@ -26,7 +26,7 @@ pub(crate) struct Stage {
     pub(crate) pool: Pool,
     pub(crate) kv: Kv,
     pub(crate) database: Database,
-    pub(crate) redis: Redis,
+    _redis: Redis,
     people: tempfile::TempDir,
 }
 
@@ -47,7 +47,7 @@ impl Stage {
         let service = Service::start("admin", &environment);
         service.ready().await;
         let pool = database.pool();
-        let stage = Self { service, pool, kv, database, redis, people: tempfile::tempdir().unwrap() };
+        let stage = Self { service, pool, kv, database, _redis: redis, people: tempfile::tempdir().unwrap() };
         stage.token("everything", TOKEN, &[]).await;
         stage
     }
