@@ -114,7 +114,7 @@ type Refusal = (HttpRequest, HttpResponse);
 async fn admit(state: &State, mut request: ServiceRequest) -> Result<ServiceRequest, Refusal> {
     let pattern = request.match_pattern().unwrap_or_default();
     let Some(rule) = routes::rule(request.method(), &pattern) else {
-        let answer = not_here(request.path(), routes::knows(&pattern));
+        let answer = not_here(request.path(), routes::knows(request.path()));
         return Err((request.into_parts().0, answer));
     };
     let verdict = match rule {

@@ -21,9 +21,6 @@ pub(crate) enum PageError {
     /// What was entered cannot be used.
     #[error("{0}")]
     Input(String),
-    /// It cannot be done as things stand.
-    #[error("{0}")]
-    Conflict(String),
     /// Postgres.
     #[error("the database does not answer as it should")]
     Store(#[from] StoreError),
@@ -49,7 +46,6 @@ impl PageError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Forbidden | Self::ForeignForm => StatusCode::FORBIDDEN,
             Self::Input(_) => StatusCode::BAD_REQUEST,
-            Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Store(_) | Self::Kv(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -65,7 +61,6 @@ impl PageError {
             Self::NotFound(_) => "Not found",
             Self::Forbidden | Self::ForeignForm => "Not allowed",
             Self::Input(_) => "That cannot be used",
-            Self::Conflict(_) => "That cannot be done now",
             Self::Store(_) | Self::Kv(_) => "Not available",
             Self::Failed(_) => "Something went wrong",
         };

@@ -109,7 +109,7 @@ pub(crate) fn body(bytes: &[u8]) -> String {
     if let Ok(value) = serde_json::from_slice::<Value>(bytes) {
         return serde_json::to_string_pretty(&json(&value)).unwrap_or_default();
     }
-    let looks_like_form = bytes.contains(&b'=') && bytes.iter().all(|byte| byte.is_ascii_graphic());
+    let looks_like_form = bytes.contains(&b'=') && bytes.iter().all(u8::is_ascii_graphic);
     if looks_like_form {
         let fields: Map<String, Value> = url::form_urlencoded::parse(bytes)
             .map(|(name, value)| (name.clone().into_owned(), masked(&name, &Value::String(value.into_owned()))))
@@ -147,13 +147,6 @@ fn without_secrets(name: &str, value: &Value) -> Value {
 fn is_secret(name: &str) -> bool {
     let name = name.to_lowercase();
     !is_harmless(&name) && SECRET.iter().any(|secret| name.contains(secret))
-}
-
-/// A mail address or number as people may see it.
-pub(crate) fn contact(text: &str) -> String {
-    let email = text.parse::<domain::contact::EmailAddress>().map(|email| email.masked());
-    let mobile = || text.parse::<domain::contact::Mobile>().map(|mobile| mobile.masked());
-    email.or_else(|_no_mail| mobile()).unwrap_or_else(|_neither| "•••".to_owned())
 }
 
 #[cfg(test)]

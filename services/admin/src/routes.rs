@@ -2,6 +2,7 @@
 //! the description of the API is made from it.
 
 use actix_web::HttpRequest;
+use actix_web::dev::ResourceDef;
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
@@ -218,9 +219,9 @@ pub(crate) fn rule(method: &Method, pattern: &str) -> Option<Rule> {
     all().find(|route| route.path == pattern && route.verb.word() == method.as_str()).map(|route| route.rule)
 }
 
-/// Whether the pattern is served for any method.
-pub(crate) fn knows(pattern: &str) -> bool {
-    all().any(|route| route.path == pattern)
+/// Whether the path is served, by whatever method.
+pub(crate) fn knows(path: &str) -> bool {
+    all().any(|route| ResourceDef::new(route.path).is_match(path))
 }
 
 /// A query or a form that cannot be read.

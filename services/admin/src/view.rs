@@ -96,11 +96,6 @@ pub(crate) fn go(to: impl Into<String>) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((header::LOCATION, to.into())).finish()
 }
 
-/// A text for a part of an address.
-pub(crate) fn escaped(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
-}
-
 /// A time on the shop's wall clock; the exact time shows on hover.
 pub(crate) struct When(Option<DateTime<Utc>>);
 
@@ -130,13 +125,14 @@ pub(crate) fn when(at: &DateTime<Utc>) -> When {
 }
 
 /// A time that may be missing.
+#[expect(clippy::ref_option, reason = "templates hand over what stands in the fields, by reference")]
 pub(crate) fn maybe(at: &Option<DateTime<Utc>>) -> When {
     When(*at)
 }
 
 /// A duration in seconds, as people say it: `42 s`, `3 min`, `2 h 5 min`, `4 d`.
-pub(crate) fn age(seconds: &i64) -> String {
-    match *seconds {
+pub(crate) fn age(seconds: &impl Whole) -> String {
+    match seconds.whole() {
         ..0 => "0 s".to_owned(),
         seconds @ 0..120 => format!("{seconds} s"),
         seconds @ 120..7_200 => format!("{} min", seconds / 60),
@@ -184,21 +180,9 @@ pub(crate) fn number(number: &impl Whole) -> String {
     if number < 0 { format!("-{grouped}") } else { grouped }
 }
 
-/// What a run reported, as `expired 3 · checked 20`.
-pub(crate) fn figures(report: &serde_json::Value) -> String {
-    let Some(report) = report.as_object() else { return String::new() };
-    let parts: Vec<_> = report.iter().map(|(what, number)| format!("{} {number}", what.replace('_', " "))).collect();
-    parts.join(" · ")
-}
-
 /// A text for a cell of a spreadsheet: what would be taken for a formula is not one any more.
 pub(crate) fn cell(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
-}
-
-/// A JSON value, masked and set out to be read.
-pub(crate) fn json(value: &Option<serde_json::Value>) -> String {
-    value.as_ref().map(|value| serde_json::to_string(value).unwrap_or_default()).unwrap_or_default()
 }
 
 /// The address of a style sheet or script.
@@ -216,7 +200,7 @@ mod tests {
         assert_eq!(number(&-999_i64), "-999");
         assert_eq!(number(&1_000_u64), "1,000");
         for (seconds, text) in [(-1, "0 s"), (119, "119 s"), (120, "2 min"), (7_500, "2 h 5 min"), (400_000, "4 d")] {
-            assert_eq!(age(&seconds), text);
+            assert_eq!(age(&i64::from(seconds)), text);
         }
     }
 

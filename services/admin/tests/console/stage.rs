@@ -92,8 +92,8 @@ impl Stage {
         let cookie = cookie.split(';').next().unwrap().to_owned();
         let mut person = Person { base: self.service.http().to_owned(), cookie, csrf: String::new() };
         let page = person.get("/admin/workers").await;
-        let at = page.find("name=\"csrf\" value=\"").expect("a form with a token");
-        person.csrf = page[at..].split('"').nth(3).unwrap().to_owned();
+        let token_at = page.find("name=\"csrf\" value=\"").expect("a form with a token");
+        person.csrf = page[token_at..].split('"').nth(3).unwrap().into();
         person
     }
 
