@@ -33,6 +33,10 @@ lint: ## Format, lints and documentation, with warnings denied
 	cargo clippy --workspace --all-targets -- -D warnings $(IN_TESTS)
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 
+generate: ## Write the files that are made from the code: .env.example, the reference of settings, the contracts
+	cargo build --workspace --bins
+	target/debug/generate .
+
 fmt: ## Format everything
 	cargo fmt --all
 

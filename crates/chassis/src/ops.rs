@@ -76,15 +76,16 @@ async fn metrics() -> HttpResponse {
         .body(telemetry::metrics::text())
 }
 
-/// Asks `/readyz` of the service that runs beside us, as a container's health check does. No runtime, no client: the
-/// image has neither shell nor curl.
-pub(crate) fn healthcheck() -> ExitCode {
+/// Asks `/readyz`, or only `/healthz`, of the service that runs beside us, as a container's health check does. No runtime, no
+/// client: the image has neither shell nor curl.
+pub(crate) fn healthcheck(only_alive: bool) -> ExitCode {
     let mut reader = Reader::new(&config::Environment);
     let mut address = Settings::read(&mut reader).address;
     if address.ip().is_unspecified() {
         address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
     }
-    match ask(address) {
+    let path = if only_alive { "/healthz" } else { "/readyz" };
+    match ask(address, path) {
         Ok(answer) if answer.starts_with("HTTP/1.1 200") => ExitCode::SUCCESS,
         Ok(answer) => {
             let _gone = writeln!(std::io::stderr(), "not ready: {}", answer.lines().last().unwrap_or("no answer"));
@@ -97,11 +98,11 @@ pub(crate) fn healthcheck() -> ExitCode {
     }
 }
 
-fn ask(address: SocketAddr) -> std::io::Result<String> {
+fn ask(address: SocketAddr, path: &str) -> std::io::Result<String> {
     let limit = Duration::from_secs(4);
     let mut stream = TcpStream::connect_timeout(&address, limit)?;
     stream.set_read_timeout(Some(limit))?;
-    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: ops\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: ops\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)

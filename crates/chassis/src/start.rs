@@ -36,12 +36,17 @@ fn read_all<S>(read: fn(&mut Reader<'_>) -> S) -> Result<(S, Common), Problems> 
     reader.finish((settings, common))
 }
 
-/// Every setting of the service as lines of an environment file, for `settings`.
-pub(crate) fn settings_text<S>(read: fn(&mut Reader<'_>) -> S) -> String {
+/// Everything that the service and chassis ask for.
+fn entries<S>(read: fn(&mut Reader<'_>) -> S) -> Vec<config::Entry> {
     let nothing = config::Map::default();
     let mut reader = Reader::new(&nothing);
     let _settings = read(&mut reader);
     let _common = Common::read(&mut reader);
+    reader.entries().to_vec()
+}
+
+/// Every setting of the service as lines of an environment file, for `settings`.
+pub(crate) fn settings_text<S>(read: fn(&mut Reader<'_>) -> S) -> String {
     let line = |entry: &config::Entry| {
         let state = match (&entry.default, entry.required) {
             (_, true) => "required",
@@ -52,7 +57,22 @@ pub(crate) fn settings_text<S>(read: fn(&mut Reader<'_>) -> S) -> String {
         let comment = if entry.required { "" } else { "# " };
         format!("# {} ({state})\n{comment}{}={value}\n", entry.about, entry.key)
     };
-    reader.entries().iter().map(line).collect::<Vec<_>>().join("\n")
+    entries(read).iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// The same for programs, for `settings --json`: what the generator of the reference reads.
+pub(crate) fn settings_json<S>(read: fn(&mut Reader<'_>) -> S) -> String {
+    let object = |entry: &config::Entry| {
+        serde_json::json!({
+            "key": entry.key,
+            "about": entry.about,
+            "default": entry.default,
+            "required": entry.required,
+            "secret": entry.secret,
+        })
+    };
+    let list: serde_json::Value = entries(read).iter().map(object).collect();
+    format!("{list}\n")
 }
 
 /// Runs a service to its end.

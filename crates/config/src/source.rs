@@ -21,7 +21,8 @@ impl Source for Environment {
         let set = |name: &str| std::env::var(name).ok().filter(|text| !text.trim().is_empty());
         set(key).or_else(|| {
             let path = set(&format!("{key}_FILE"))?;
-            std::fs::read_to_string(path).ok().map(|text| text.trim_end().to_owned())
+            // An empty file is a secret that was not filled in.
+            std::fs::read_to_string(path).ok().map(|text| text.trim_end().to_owned()).filter(|text| !text.is_empty())
         })
     }
 

@@ -10,7 +10,7 @@ mod settle;
 mod tick;
 mod watch;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -69,6 +69,8 @@ pub(crate) struct Lane {
     next: u64,
     /// Claim numbers of calls whose answer was lost: Redis may have jobs in hand under them.
     uncertain: Vec<std::ops::Range<u64>>,
+    /// Claim numbers of what Redis has in hand for this lease, as far as is known here.
+    known: HashSet<u64>,
     watches: [Watch; 2],
 
     /// Handlers, or batches, that may run at a time.
@@ -133,6 +135,7 @@ impl Lane {
             epoch: 0,
             next: 1,
             uncertain: Vec::new(),
+            known: HashSet::new(),
             concurrency,
             running: 0,
             in_hand: 0,
@@ -283,6 +286,7 @@ impl Lane {
             return;
         }
         self.in_hand += jobs.len();
+        self.known.extend(jobs.iter().map(|job| job.claim.number));
         self.vitals.in_hand(self.slot, self.in_hand);
         self.idle_since = None;
         let now = Instant::now();
@@ -320,6 +324,7 @@ impl Lane {
         self.batches.clear();
         self.ledger = Ledger::default();
         self.uncertain.clear();
+        self.known.clear();
         for watch in &mut self.watches {
             // What it may have claimed, it claimed for the lost lease.
             let _theirs = watch.disarm();

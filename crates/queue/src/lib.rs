@@ -62,6 +62,8 @@ mod lane;
 mod layout;
 mod lease;
 mod measure;
+#[cfg(test)]
+mod model;
 mod producer;
 mod scripts;
 mod settings;

@@ -7,10 +7,9 @@ use clap::Subcommand;
 use store::audit::{self, Action};
 use store::{Pool, admin_users, api_tokens};
 
-use crate::api::SCOPES;
 use crate::role::Role;
 use crate::settings::Settings;
-use crate::{password, seed};
+use crate::{password, routes, seed};
 
 /// What can be asked on the command line.
 #[derive(Debug, Subcommand)]
@@ -54,10 +53,16 @@ pub(crate) enum Command {
         #[arg(long, value_delimiter = ',')]
         scopes: Vec<String>,
     },
+    /// List every route with who may use it, a line of JSON each
+    Routes,
 }
 
 impl Command {
     pub(crate) async fn run(self, settings: Settings) -> anyhow::Result<()> {
+        if matches!(self, Self::Routes) {
+            print(routes::listing().trim_end());
+            return Ok(());
+        }
         let pool = Pool::connect(&settings.store)?;
         match self {
             Self::Migrate => migrate(&pool).await,
@@ -85,6 +90,7 @@ impl Command {
                 print(&format!("{email} may log in as {role}"));
                 Ok(())
             }
+            Self::Routes => Ok(()),
             Self::CreateToken { name, scopes } => {
                 let token = password::token()?;
                 store_token(&pool, &name, &token, &scopes).await?;
@@ -145,10 +151,11 @@ async fn store_token(pool: &Pool, name: &str, token: &str, scopes: &[String]) ->
     if token.len() < 24 {
         bail!("a token has at least 24 characters");
     }
-    if let Some(unknown) = scopes.iter().find(|scope| !SCOPES.contains(&scope.as_str())) {
-        bail!("{unknown:?} is no scope; the scopes are {}", SCOPES.join(", "));
+    let known = routes::scopes();
+    if let Some(unknown) = scopes.iter().find(|scope| !known.contains(&scope.as_str())) {
+        bail!("{unknown:?} is no scope; the scopes are {}", known.join(", "));
     }
-    let all: Vec<String> = SCOPES.iter().map(ToString::to_string).collect();
+    let all: Vec<String> = known.iter().map(ToString::to_string).collect();
     let scopes = if scopes.is_empty() { all } else { scopes.to_vec() };
     let mut client = pool.get().await?;
     let transaction = client.transaction().await?;

@@ -1,18 +1,37 @@
-//! The console's commands: schema, first data, first people.
+//! Sees and steers the shop: the console for people, the API for programs, and the commands for schema, first data and
+//! first people.
 
+mod access;
 mod api;
+mod assets;
 mod command;
+mod dead;
+mod error;
+mod login;
+mod mask;
 mod password;
+mod queues;
 mod role;
+mod routes;
 mod seed;
 mod settings;
+mod state;
+mod view;
+mod workers;
 
 use std::process::ExitCode;
 
+use actix_web::web;
+use anyhow::Context as _;
 use chassis::{Life, Service};
+use kv::Kv;
+use queue::Producer;
+use store::Pool;
+use tokio::sync::Semaphore;
 
 use crate::command::Command;
 use crate::settings::Settings;
+use crate::state::State;
 
 fn main() -> ExitCode {
     let service = Service { name: "admin", about: "Sees and steers the shop: console, API, schema, first data" };
@@ -22,6 +41,36 @@ fn main() -> ExitCode {
 async fn run(command: Option<Command>, settings: Settings, life: Life) -> anyhow::Result<()> {
     match command {
         Some(command) => command.run(settings).await,
-        None => chassis::http::serve(&life, &settings.http.clone(), |_no_pages_yet| {}).await,
+        None => serve(&settings, &life).await,
     }
+}
+
+async fn serve(settings: &Settings, life: &Life) -> anyhow::Result<()> {
+    let redis = settings.kv.as_ref().context("REDIS_URL is not set; `admin serve` needs it")?;
+    let pool = Pool::connect(&settings.store)?;
+    let kv = Kv::connect(redis)?;
+    let producer = Producer::new(kv.clone());
+    let (postgres, redis) = (pool.clone(), kv.clone());
+    life.ready("postgres", move || {
+        let pool = postgres.clone();
+        async move { pool.ping().await.map_err(|error| error.to_string()) }
+    });
+    life.ready("redis", move || {
+        let kv = redis.clone();
+        async move { kv.ping().await.map_err(|error| error.to_string()) }
+    });
+    life.tasks().spawn(outbox::Relay::new(pool.clone(), producer.clone()).run(life.shutdown()));
+    let state = web::Data::new(State {
+        pool,
+        kv,
+        producer,
+        secure_cookies: settings.secure_cookies,
+        passwords: Semaphore::new(2),
+        shutdown: life.shutdown(),
+        tasks: life.tasks().clone(),
+    });
+    chassis::http::serve(life, &settings.http, move |config| {
+        config.app_data(state.clone()).configure(routes::configure);
+    })
+    .await
 }

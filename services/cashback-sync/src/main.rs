@@ -1,11 +1,13 @@
 //! cashback-sync: writes clicks down, asks networks what they know, and brings wallets in line with it.
 //!
 //! It consumes `queue:clicks` (thousands at a time, by `COPY`) and `queue:cashback` (`cashback.hint`: a postback said
-//! something, the network is asked; `cashback.sync`: a pull). `cashback-sync run` pulls by hand.
+//! something, the network is asked; `cashback.sync`: a pull; `cashback.match`: a transaction without a click).
+//! `cashback-sync run` pulls by hand.
 
 mod alarm;
 mod apply;
 mod command;
+mod evidence;
 mod parts;
 mod pull;
 mod settings;
@@ -43,7 +45,8 @@ async fn run(command: Option<Command>, settings: Settings, life: Life) -> anyhow
         .queue(Queue::Clicks, 2)
         .queue(Queue::Cashback, settings.concurrency)
         .register_batch(workers::clicks::Clicks::new(parts.clone()), policy)
-        .register(workers::hints::Hints::new(parts.clone(), settings.click_linger))
+        .register(workers::hints::Hints::new(parts.clone()))
+        .register(workers::matches::Matches::new(parts.clone(), settings.click_linger))
         .register(workers::pulls::Pulls::new(parts.clone(), life.shutdown()))
         .build()?;
 

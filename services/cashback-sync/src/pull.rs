@@ -17,6 +17,7 @@ use store::sync::{self, CheckRow, Outcome, Run};
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::{Applied, ApplyError, PageOf, apply};
+use crate::evidence::note_error;
 use crate::parts::Parts;
 
 /// Why a pull did not come to its end.
@@ -43,6 +44,14 @@ pub(crate) enum PullError {
 }
 
 impl PullError {
+    /// The network's own refusal, if it was that.
+    pub(crate) const fn of_network(&self) -> Option<&NetworkError> {
+        match self {
+            Self::Network(_, error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// Whether the run stays open, to be taken up behind its last page.
     pub(crate) fn can_go_on(&self) -> bool {
         match self {
@@ -80,6 +89,19 @@ const IST: chrono::TimeDelta = chrono::TimeDelta::minutes(330);
 
 /// Pulls. A run of the same order that was cut off is taken up first.
 pub(crate) async fn pull(
+    parts: &Parts,
+    order: &Order<'_>,
+    shutdown: &CancellationToken,
+    progress: Progress<'_>,
+) -> Result<Pulled, PullError> {
+    let outcome = read(parts, order, shutdown, progress).await;
+    if let Some(error) = outcome.as_ref().err().and_then(PullError::of_network) {
+        note_error(parts, order.network, order.requested_by, error).await;
+    }
+    outcome
+}
+
+async fn read(
     parts: &Parts,
     order: &Order<'_>,
     shutdown: &CancellationToken,

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use store::wallet::chain;
 use store::{StoreError, cashback, transactions};
 use tokio_util::sync::CancellationToken;
 
@@ -14,9 +15,10 @@ const BATCH: i64 = 500;
 /// Works every `interval` until `shutdown`.
 pub(crate) async fn run(parts: Parts, interval: Duration, shutdown: CancellationToken) {
     while !shutdown.is_cancelled() {
-        if let Err(error) = once(&parts).await {
-            tracing::warn!(error.chain = format!("{:#}", anyhow::Error::from(error)), "the upkeep is put off");
-        }
+        // Each by itself: what stops one of them must not stop the others.
+        note("matching", sweep(&parts).await);
+        note("releasing", release(&parts).await.map_err(ApplyError::from));
+        note("sealing", seal(&parts).await.map_err(ApplyError::from));
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = tokio::time::sleep(interval) => {}
@@ -24,13 +26,26 @@ pub(crate) async fn run(parts: Parts, interval: Duration, shutdown: Cancellation
     }
 }
 
-async fn once(parts: &Parts) -> Result<(), ApplyError> {
+fn note(step: &'static str, outcome: Result<(), ApplyError>) {
+    if let Err(error) = outcome {
+        tracing::warn!(step, error.chain = format!("{:#}", anyhow::Error::from(error)), "the upkeep is put off");
+    }
+}
+
+async fn sweep(parts: &Parts) -> Result<(), ApplyError> {
     let waiting = transactions::sweep(&parts.pool.get().await?, BATCH).await?;
     for (network, ids) in waiting {
         let settled = rematch(parts, network, &ids).await?;
         tracing::info!(%network, matched = settled.matched, "transactions were matched late");
     }
-    release(parts).await?;
+    Ok(())
+}
+
+async fn seal(parts: &Parts) -> Result<(), StoreError> {
+    let sealed = chain::seal(&mut parts.pool.get().await?).await?;
+    if sealed > 0 {
+        tracing::debug!(rows = sealed, "ledger rows were sealed");
+    }
     Ok(())
 }
 

@@ -2,4 +2,5 @@
 
 pub(crate) mod clicks;
 pub(crate) mod hints;
+pub(crate) mod matches;
 pub(crate) mod pulls;

@@ -1,10 +1,11 @@
-//! `cashback.hint` and `cashback.sync`: reasons to ask a network what it knows.
+//! `cashback.hint` and `cashback.sync`: reasons to ask a network what it knows. `cashback.match`: a transaction that has no
+//! click yet.
 
 use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::WebhookId;
+use crate::ids::{TransactionId, WebhookId};
 use crate::job::{Job, Queue};
 use crate::network::Network;
 
@@ -70,4 +71,17 @@ impl Job for SyncNetwork {
     const KIND: &'static str = "cashback.sync";
     const QUEUE: Queue = Queue::Cashback;
     const TIMEOUT: std::time::Duration = std::time::Duration::from_hours(1);
+}
+
+/// Find the click of a transaction that had none when it was first seen. What stays without one ends in the dead letters,
+/// where a person sees it; replaying the letter looks again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MatchTransaction {
+    /// The transaction.
+    pub transaction_id: TransactionId,
+}
+
+impl Job for MatchTransaction {
+    const KIND: &'static str = "cashback.match";
+    const QUEUE: Queue = Queue::Cashback;
 }

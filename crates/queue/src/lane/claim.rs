@@ -60,7 +60,9 @@ impl Lane {
         let answer = run::<Vec<Value>>(&mut self.redis, &TURN, &cmd).await;
         if answer.is_ok() {
             self.note_up();
-            self.ledger.done.drain(..done);
+            for claim in self.ledger.done.drain(..done) {
+                self.known.remove(&claim.number);
+            }
         }
         self.heed_turn(first..self.next, answer, true).await
     }
@@ -185,11 +187,43 @@ impl Lane {
         if run::<i64>(&mut self.redis, &FENCE, &fence).await? == 0 {
             return self.lose_lease().await;
         }
+        let uncertain = std::mem::take(&mut self.uncertain);
+        let found = self.fetch(|number| uncertain.iter().any(|numbers| numbers.contains(&number))).await;
+        let found = found.inspect_err(|_| self.uncertain.extend(uncertain))?;
+        self.note_up();
+        if !found.is_empty() {
+            tracing::info!(queue = %self.layout.queue, jobs = found.len(), "claims whose answer was lost are found again");
+        }
+        self.note_claimed(found);
+        Ok(())
+    }
+
+    /// Redis has more in hand than is known here: after a restart or a fail-over it may have forgotten the last moment, and
+    /// with it outcomes that it had taken. Such jobs run again; nobody else would ever run them while this worker lives.
+    pub(super) async fn look_up_forgotten(&mut self) -> Result<(), RedisError> {
+        let expected: Vec<_> =
+            self.watches.iter().filter_map(Watch::numbers).chain(self.uncertain.iter().cloned()).collect();
+        let known = self.known.clone();
+        let found = self
+            .fetch(|number| !known.contains(&number) && !expected.iter().any(|numbers| numbers.contains(&number)))
+            .await?;
+        if !found.is_empty() {
+            tracing::warn!(
+                queue = %self.layout.queue, jobs = found.len(),
+                "Redis has forgotten outcomes it had taken; these jobs run again"
+            );
+        }
+        self.note_claimed(found);
+        Ok(())
+    }
+
+    /// What Redis has in hand under this lease and numbers that are `wanted`.
+    async fn fetch(&mut self, wanted: impl Fn(u64) -> bool) -> Result<Vec<Claimed>, RedisError> {
         let fields: Vec<String> = redis::cmd("HKEYS").arg(&self.inflight).query_async(&mut self.redis).await?;
         let lost: Vec<(String, Claim)> = fields
             .into_iter()
             .filter_map(|field| Claim::parse(&field).map(|claim| (field, claim)))
-            .filter(|(_, claim)| self.uncertain.iter().any(|numbers| numbers.contains(&claim.number)))
+            .filter(|(_, claim)| wanted(claim.number))
             .collect();
         let mut found = Vec::with_capacity(lost.len());
         for chunk in lost.chunks(CALL_LIMIT) {
@@ -203,14 +237,8 @@ impl Lane {
                 chunk.iter().zip(bodies).filter_map(|((_, claim), body)| Some(Claimed { claim: *claim, body: body? })),
             );
         }
-        self.note_up();
-        self.uncertain.clear();
-        if !found.is_empty() {
-            found.sort_by_key(|job| job.claim.number);
-            tracing::info!(queue = %self.layout.queue, jobs = found.len(), "claims whose answer was lost are found again");
-        }
-        self.note_claimed(found);
-        Ok(())
+        found.sort_by_key(|job| job.claim.number);
+        Ok(found)
     }
 
     /// Takes the watches down; what they may have claimed is uncertain until it is looked up.

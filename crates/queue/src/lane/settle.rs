@@ -65,7 +65,9 @@ impl Lane {
                 // The call before this one was carried out, and its answer lost.
                 tracing::debug!(queue = %self.layout.queue, unknown, "outcomes were written before");
             }
-            self.ledger.other.drain(..count);
+            for (claim, _) in self.ledger.other.drain(..count) {
+                self.known.remove(&claim.number);
+            }
         }
         Ok(())
     }

@@ -38,15 +38,18 @@ impl Lane {
                 &layout.counts,
                 &layout.pulse,
                 &layout.suspects,
+                &self.inflight,
             ],
         );
         cmd.arg(&self.lease).arg(millis(OUTAGE_GAP)).arg(millis(GRACE));
-        let (moved, due, dead, waiting, suspects, held): (usize, i64, String, usize, usize, i64) =
+        let (moved, due, dead, waiting, suspects, held, in_flight): (usize, i64, String, usize, usize, i64, usize) =
             run(&mut self.redis, &TICK, &cmd).await?;
         self.note_up();
         self.vitals.answered(self.slot);
         if held == 0 {
             self.lose_lease().await?;
+        } else if in_flight > self.known.len() {
+            self.look_up_forgotten().await?;
         }
         let found_dead = !dead.is_empty();
         if found_dead {

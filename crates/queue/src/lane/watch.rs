@@ -42,6 +42,11 @@ impl Watch {
         self.armed.is_some()
     }
 
+    /// Under which numbers it may claim, or may have claimed.
+    pub(super) fn numbers(&self) -> Option<Range<u64>> {
+        self.armed.as_ref().map(|armed| armed.numbers.clone())
+    }
+
     /// Sends `turn` behind a wait for the list. It may claim under `numbers`.
     pub(super) fn arm(&mut self, turn: Cmd, numbers: Range<u64>) {
         let mut wait = redis::cmd("BLMOVE");

@@ -1,7 +1,8 @@
 -- What somebody has to look at a few times a second: moves up to 500 due jobs to their list, and looks for a dead lease.
--- KEYS  1 delayed  2 ready  3 urgent  4 leases  5 counts  6 pulse  7 suspects
+-- KEYS  1 delayed  2 ready  3 urgent  4 leases  5 counts  6 pulse  7 suspects  8 in-flight of our lease
 -- ARGV  1 lease  2 gap (ms) in which nobody looked that counts as an outage  3 time (ms) to give everybody after one
--- Gives {moved, milliseconds until the next is due or -1, a dead lease or "", jobs waiting, suspects, 1 when our lease holds}.
+-- Gives {moved, milliseconds until the next is due or -1, a dead lease or "", jobs waiting, suspects, 1 when our lease holds,
+-- jobs in hand under our lease}.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 500)
@@ -30,5 +31,5 @@ local lease = redis.call('ZSCORE', KEYS[4], ARGV[1])
 return {
     #due, next[2] and math.max(0, math.ceil(next[2] - now)) or -1, dead,
     redis.call('LLEN', KEYS[2]) + redis.call('LLEN', KEYS[3]), redis.call('LLEN', KEYS[7]),
-    lease and tonumber(lease) >= 0 and 1 or 0,
+    lease and tonumber(lease) >= 0 and 1 or 0, redis.call('HLEN', KEYS[8]),
 }

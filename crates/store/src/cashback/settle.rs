@@ -9,13 +9,16 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use deadpool_postgres::GenericClient;
 use domain::ids::{ClickId, MerchantId, TransactionId};
+use domain::jobs::cashback::MatchTransaction;
 use domain::money::{Currency, Paise};
 use domain::network::Network;
 use domain::transaction::{NetworkTransaction, Supersession, supersedes};
+use tokio_postgres::Row;
 
 use super::award::{self, Award};
 use super::matching::{self, Verdict};
-use crate::statements::execute;
+use crate::outbox::{self, Lane, Promise};
+use crate::statements::{execute, query};
 use crate::transactions::{self, MatchedBy, Transaction};
 use crate::wallet::LedgerError;
 use crate::{StoreError, sql};
@@ -244,7 +247,8 @@ async fn finish(
     transactions::update_match(client, &rematched).await?;
     if !lost.is_empty() {
         let (ids, reasons): (Vec<_>, Vec<_>) = lost.into_iter().unzip();
-        execute(client, sql!("transactions/note_unmatched.sql"), &[&ids, &reasons]).await?;
+        let noted = query(client, sql!("transactions/note_unmatched.sql"), &[&ids, &reasons]).await?;
+        promise_matches(client, &noted).await?;
     }
     if !found.is_empty() {
         execute(client, sql!("transactions/resolve_unmatched.sql"), &[&found, &source]).await?;
@@ -268,6 +272,18 @@ async fn finish(
         .collect();
     settled.postings += award::award(client, &awards, source, now).await?;
     Ok(())
+}
+
+/// Whoever has no click is looked for again soon, and seen by a person if that does not help.
+async fn promise_matches(client: &impl GenericClient, noted: &[Row]) -> Result<(), StoreError> {
+    let mut promises = Vec::new();
+    for row in noted {
+        if row.try_get(1)? {
+            let job = MatchTransaction { transaction_id: row.try_get(0)? };
+            promises.push(Promise::of(&job, Lane::Normal)?);
+        }
+    }
+    outbox::push_many(client, &promises).await
 }
 
 /// A foreign amount is booked at the rate of the first report, so that a new rate of the day changes nothing.

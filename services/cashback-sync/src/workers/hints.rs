@@ -8,6 +8,7 @@ use domain::jobs::cashback::ConfirmHint;
 use queue::{Handler, JobContext, JobError, Outcome};
 
 use crate::apply::apply;
+use crate::evidence::note_error;
 use crate::parts::Parts;
 
 /// Networks' reports lag behind their postbacks by up to half an hour; after this long the daily pull is trusted instead.
@@ -16,12 +17,11 @@ const PATIENCE: chrono::TimeDelta = chrono::TimeDelta::hours(3);
 /// See the module.
 pub(crate) struct Hints {
     parts: Parts,
-    click_linger: Duration,
 }
 
 impl Hints {
-    pub(crate) fn new(parts: Parts, click_linger: Duration) -> Self {
-        Self { parts, click_linger }
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self { parts }
     }
 
     /// How long the hint has been waiting for an answer that can be used.
@@ -52,6 +52,7 @@ impl Handler<ConfirmHint> for Hints {
         let rows = match rows {
             Ok(rows) => rows,
             Err(error) if error.is_transient() => {
+                note_error(&self.parts, hint.network, "postback", &error).await;
                 let wait = error.retry_after();
                 let error = anyhow!(error);
                 return Err(match wait {
@@ -59,25 +60,19 @@ impl Handler<ConfirmHint> for Hints {
                     None => self.later(&context, error),
                 });
             }
-            Err(error) => return Err(JobError::Fail(anyhow!(error))),
+            Err(error) => {
+                note_error(&self.parts, hint.network, "postback", &error).await;
+                return Err(JobError::Fail(anyhow!(error)));
+            }
         };
         if rows.is_empty() {
             return Err(self.later(&context, anyhow!("{} does not report the transaction yet", hint.network)));
         }
-        let applied = match apply(&self.parts, hint.network, rows, "postback", None, false).await {
-            Ok(applied) => applied,
-            Err(error) if error.is_transient() => return Err(JobError::Retry(error.into())),
-            Err(error) => return Err(JobError::Fail(error.into())),
-        };
-        if applied.settled.without_click.is_empty() {
-            return Ok(());
+        // A transaction without a click is looked for again by a job of its own.
+        match apply(&self.parts, hint.network, rows, "postback", None, false).await {
+            Ok(_applied) => Ok(()),
+            Err(error) if error.is_transient() => Err(JobError::Retry(error.into())),
+            Err(error) => Err(JobError::Fail(error.into())),
         }
-        // The click may be on its way through queue:clicks. If it is not, somebody has to look.
-        let error = anyhow!("the transaction of {} belongs to no click we know", hint.network);
-        Err(if context.attempt < context.max_attempts {
-            JobError::RetryAfter(self.click_linger.saturating_mul(2).saturating_add(Duration::from_secs(1)), error)
-        } else {
-            JobError::Fail(error)
-        })
     }
 }

@@ -79,3 +79,54 @@ async fn the_same_clicks_twice_are_stored_once_and_a_bad_one_goes_to_the_dead_le
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_purchase_without_a_click_ends_in_the_dead_letters_and_on_the_list() {
+    let stage = Stage::start().await;
+    let asha = stage.shopper().await;
+    let id = stage.purchase(&stage.click(asha), "pending", "100.00").await;
+    stage.enqueue(&hint(&id)).await;
+    stage.count_becomes("unmatched_transactions WHERE resolved_at IS NULL", 1).await;
+    let letters = testkit::eventually("a dead letter", LIMIT, async || {
+        let letters = queue::admin::dead_letters(&stage.kv, Queue::Cashback, 0, 10).await.unwrap();
+        (!letters.is_empty()).then_some(letters)
+    })
+    .await;
+    let bytes = String::from_utf8(letters[0].bytes()).unwrap();
+    assert!(letters.len() == 1 && bytes.contains("cashback.match"), "{bytes}");
+    // The same news again tells nobody a second time.
+    stage.enqueue(&hint(&id)).await;
+    stage.enqueue(&since_cursor()).await;
+    stage.count_becomes("sync_runs WHERE status = 'succeeded'", 1).await;
+    assert_eq!(stage.count("outbox WHERE kind = 'cashback.match'").await, 1);
+}
+
+#[tokio::test]
+async fn what_a_network_refuses_is_written_down_and_the_cursor_stays() {
+    let stage = Stage::start().await;
+    let body = serde_json::json!({"error": "synthetic", "error_description": "no such right", "error_code": 2});
+    let fault = serde_json::json!({"provider": "admitad", "fault": "status", "status": 403, "body": body,
+                                   "path_contains": "statistics"});
+    stage.sim.post("/_sim/faults", &fault).await;
+    stage.enqueue(&since_cursor()).await;
+    stage.count_becomes("audit_logs WHERE action = 'network.error' AND target = 'network:admitad'", 1).await;
+    stage.count_becomes("outbox WHERE kind = 'email.send' AND payload::text LIKE '%sync_failed%'", 1).await;
+    assert_eq!(stage.count("sync_cursors").await, 0);
+    let logs = stage.count("audit_logs WHERE after->>'error' LIKE '%403%no such right%'").await;
+    assert_eq!(logs, 1);
+}
+
+#[tokio::test]
+async fn ledger_rows_are_sealed_by_themselves() {
+    let stage = Stage::start().await;
+    let asha = stage.shopper().await;
+    let click = stage.click(asha);
+    stage.enqueue(&click).await;
+    stage.count_becomes("affiliate_clicks", 1).await;
+    stage.purchase(&click, "approved", "100.00").await;
+    stage.enqueue(&since_cursor()).await;
+    stage.balance_becomes(asha, 5_000).await;
+    stage.count_becomes("wallet_seals", 1).await;
+    let verified = store::wallet::chain::verify(&stage.client().await, None).await.unwrap();
+    assert_eq!((verified.rows, verified.fault), (1, None));
+}

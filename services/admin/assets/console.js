@@ -1,0 +1,2 @@
+"use strict";
+// Pages work without this; with it, what carries `data-live` is kept up to date.

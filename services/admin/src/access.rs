@@ -1,0 +1,254 @@
+//! Who may do what. The rule of every route stands beside it in [`crate::routes`]; here it is applied, before any handler
+//! runs. What has no rule is refused.
+
+use std::future::{Ready, ready};
+use std::time::Duration;
+
+use actix_web::body::BoxBody;
+use actix_web::cookie::Cookie;
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, HttpResponse, web};
+use chassis::problem::Problem;
+use chrono::TimeDelta;
+use domain::ids::AdminId;
+use store::admin_users::{self, Session};
+use store::api_tokens::{self, Grant};
+use subtle::ConstantTimeEq as _;
+
+use crate::api::ApiError;
+use crate::error::PageError;
+use crate::role::Role;
+use crate::routes;
+use crate::state::State;
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// Everybody: the login, the style sheet, the description of the API.
+    Anyone,
+    /// People with one of these roles.
+    People(&'static [Role]),
+    /// Programs whose token has this scope.
+    Program(&'static str),
+}
+
+/// How long a session lasts at most, and how long it may lie idle.
+pub(crate) const SESSION_LIFE: TimeDelta = TimeDelta::hours(12);
+pub(crate) const SESSION_IDLE: TimeDelta = TimeDelta::hours(2);
+/// Calls of one token in a minute.
+const API_LIMIT: u64 = 600;
+
+/// A person who is logged in.
+#[derive(Debug, Clone)]
+pub(crate) struct Who {
+    pub(crate) admin_id: AdminId,
+    pub(crate) email: String,
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    pub(crate) csrf: String,
+    pub(crate) address: String,
+}
+
+impl FromRequest for Who {
+    type Error = PageError;
+    type Future = Ready<Result<Self, PageError>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        ready(request.extensions().get::<Self>().cloned().ok_or(PageError::Forbidden))
+    }
+}
+
+/// A program that called with a token.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) grant: Grant,
+    /// The scope by which it was let in.
+    pub(crate) scope: &'static str,
+    pub(crate) address: String,
+}
+
+impl FromRequest for Caller {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        ready(request.extensions().get::<Self>().cloned().ok_or(ApiError::Unauthorized))
+    }
+}
+
+/// The cookie's name: with HTTPS, one that no other host and no plain page can set.
+pub(crate) const fn cookie_name(secure: bool) -> &'static str {
+    if secure { "__Host-console" } else { "console" }
+}
+
+/// The session's cookie.
+pub(crate) fn cookie(secure: bool, token: String) -> Cookie<'static> {
+    Cookie::build(cookie_name(secure), token)
+        .path("/")
+        .http_only(true)
+        .secure(secure)
+        .same_site(actix_web::cookie::SameSite::Strict)
+        .finish()
+}
+
+/// Applies the rules. Wraps every route.
+pub(crate) async fn check(
+    state: web::Data<State>,
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let is_api = request.path().starts_with("/api/");
+    let mut answer = match admit(&state, request).await {
+        Ok(request) => next.call(request).await?,
+        Err((request, refusal)) => ServiceResponse::new(request, refusal),
+    };
+    protect(answer.headers_mut(), is_api);
+    Ok(answer)
+}
+
+type Refusal = (HttpRequest, HttpResponse);
+
+async fn admit(state: &State, mut request: ServiceRequest) -> Result<ServiceRequest, Refusal> {
+    let pattern = request.match_pattern().unwrap_or_default();
+    let Some(rule) = routes::rule(request.method(), &pattern) else {
+        let answer = not_here(request.path(), routes::knows(request.path()));
+        return Err((request.into_parts().0, answer));
+    };
+    let verdict = match rule {
+        Rule::Anyone if request.method() == Method::GET || from_our_page(request.headers()) => Ok(()),
+        Rule::Anyone => Err(PageError::ForeignForm.answer()),
+        Rule::People(roles) => admit_person(state, &mut request, roles).await,
+        Rule::Program(scope) => match program(state, &request, scope).await {
+            Ok(caller) => {
+                request.extensions_mut().insert(caller);
+                Ok(())
+            }
+            Err(error) => Err(error.answer()),
+        },
+    };
+    match verdict {
+        Ok(()) => Ok(request),
+        Err(answer) => Err((request.into_parts().0, answer)),
+    }
+}
+
+async fn admit_person(state: &State, request: &mut ServiceRequest, roles: &[Role]) -> Result<(), HttpResponse> {
+    let who = match person(state, request).await {
+        Ok(Some(who)) => who,
+        Ok(None) => return Err(to_login(request)),
+        Err(error) => return Err(error.answer()),
+    };
+    if !roles.contains(&who.role) {
+        return Err(PageError::Forbidden.answer());
+    }
+    if request.method() != Method::GET {
+        if !from_our_page(request.headers()) {
+            return Err(PageError::ForeignForm.answer());
+        }
+        let body = request.extract::<web::Bytes>().await.unwrap_or_default();
+        let carries = url::form_urlencoded::parse(&body)
+            .any(|(name, value)| name == "csrf" && bool::from(value.as_bytes().ct_eq(who.csrf.as_bytes())));
+        if !carries {
+            return Err(PageError::ForeignForm.answer());
+        }
+        request.set_payload(Payload::from(body));
+    }
+    request.extensions_mut().insert(who);
+    Ok(())
+}
+
+fn not_here(path: &str, other_method: bool) -> HttpResponse {
+    let status = if other_method { StatusCode::METHOD_NOT_ALLOWED } else { StatusCode::NOT_FOUND };
+    if path.starts_with("/api/") {
+        let (kind, title) = if other_method {
+            ("wrong-method", "This path does not take that method")
+        } else {
+            ("not-found", "There is nothing at this path")
+        };
+        Problem::new(status, kind, title).response()
+    } else {
+        PageError::NotFound("page").answer()
+    }
+}
+
+fn to_login(request: &ServiceRequest) -> HttpResponse {
+    let to = if request.method() == Method::GET {
+        let next: String = url::form_urlencoded::byte_serialize(request.uri().to_string().as_bytes()).collect();
+        format!("/admin/login?next={next}")
+    } else {
+        "/admin/login".to_owned()
+    };
+    HttpResponse::SeeOther().insert_header((header::LOCATION, to)).finish()
+}
+
+/// A form is sent by our own pages: browsers say so, and a page of somebody else cannot make them say it.
+fn from_our_page(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    match text("sec-fetch-site") {
+        Some(site) => site == "same-origin",
+        // No browser of today leaves it out; the token decides then, and the origin where it is told.
+        None => match (text("origin"), text("host")) {
+            (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, authority)| authority == host),
+            _ => true,
+        },
+    }
+}
+
+async fn person(state: &State, request: &ServiceRequest) -> Result<Option<Who>, PageError> {
+    let Some(cookie) = request.cookie(cookie_name(state.secure_cookies)) else { return Ok(None) };
+    let client = state.pool.get().await?;
+    let session = admin_users::find_session(&client, cookie.value(), SESSION_IDLE).await?;
+    let Some(Session { admin_id, email, name, role, csrf_token }) = session else { return Ok(None) };
+    let role = role.parse().map_err(|error: String| PageError::Failed(anyhow::anyhow!(error)))?;
+    let csrf = csrf_token.expose().clone();
+    Ok(Some(Who { admin_id, email, name, role, csrf, address: peer(request) }))
+}
+
+async fn program(state: &State, request: &ServiceRequest, scope: &'static str) -> Result<Caller, ApiError> {
+    let token = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .ok_or(ApiError::Unauthorized)?;
+    let client = state.pool.get().await?;
+    let grant = api_tokens::find(&client, token).await?.ok_or(ApiError::Unauthorized)?;
+    if !grant.scopes.iter().any(|granted| granted == scope) {
+        return Err(ApiError::Scope(scope));
+    }
+    let count = kv::rate_limit::count(&state.kv, &kv::keys::api_calls(grant.id), Duration::from_secs(60)).await;
+    // When Redis is away the API still answers what Postgres knows; the limit is for fairness only.
+    if let Ok(count) = count
+        && count.used > API_LIMIT
+    {
+        return Err(ApiError::TooMany(count.resets_in));
+    }
+    Ok(Caller { grant, scope, address: peer(request) })
+}
+
+fn peer(request: &ServiceRequest) -> String {
+    request.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default()
+}
+
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+                      form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+fn protect(headers: &mut HeaderMap, is_api: bool) {
+    let mut set = |name: HeaderName, value: &'static str| {
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    };
+    set(header::CACHE_CONTROL, "no-store");
+    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(header::REFERRER_POLICY, "same-origin");
+    set(header::X_FRAME_OPTIONS, "DENY");
+    set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
+    set(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
+    if !is_api {
+        set(header::CONTENT_SECURITY_POLICY, POLICY);
+    }
+}
