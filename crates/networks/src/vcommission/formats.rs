@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use outbound::{Answer, header};
-use quick_xml::events::Event;
+use quick_xml::events::{BytesStart, Event};
 use serde_json::value::RawValue;
 
 use super::settings::{Format, Settings};
@@ -103,6 +103,11 @@ fn csv(body: &str, total: Option<u64>, id: &str) -> Result<Table, FormatError> {
     Ok(Table { rows, total, size: None })
 }
 
+/// An attribute that is a number.
+fn number(tag: &BytesStart<'_>, name: &str) -> Option<u64> {
+    tag.try_get_attribute(name).ok()??.value.trim().parse().ok()
+}
+
 /// The root's attributes tell the counts, its children are the rows, theirs the fields.
 fn xml(body: &str) -> Result<Table, FormatError> {
     let mut reader = quick_xml::Reader::from_str(body);
@@ -117,13 +122,7 @@ fn xml(body: &str) -> Result<Table, FormatError> {
                 depth += 1;
                 let name = tag.local_name().as_ref().to_owned();
                 match depth {
-                    1 => {
-                        let number = |name: &str| {
-                            let attribute = tag.try_get_attribute(name).ok()??;
-                            attribute.value.trim().parse().ok()
-                        };
-                        (table.total, table.size) = (number("total"), number("limit"));
-                    }
+                    1 => (table.total, table.size) = (number(&tag, "total"), number(&tag, "limit")),
                     3 => fields.push((name, String::new())),
                     _ => {}
                 }
@@ -131,7 +130,11 @@ fn xml(body: &str) -> Result<Table, FormatError> {
             Event::Empty(tag) if depth == 2 => {
                 fields.push((tag.local_name().as_ref().to_owned(), String::new()));
             }
-            Event::Empty(_) if depth == 0 => is_whole = true,
+            // A report without rows is its root alone.
+            Event::Empty(tag) if depth == 0 => {
+                (table.total, table.size) = (number(&tag, "total"), number(&tag, "limit"));
+                is_whole = true;
+            }
             Event::Empty(_) | Event::Decl(_) | Event::Comment(_) | Event::PI(_) | Event::DocType(_) => {}
             Event::Text(text) => {
                 if let (3, Some((_, value))) = (depth, fields.last_mut()) {

@@ -1,8 +1,7 @@
 //! From a network's report to the wallet.
 
-use crate::shop::{Shop, status, with};
+use crate::shop::{Shop, balance, status, with};
 use chrono::Utc;
-use domain::ids::UserId;
 use domain::money::Paise;
 use domain::network::Network;
 use domain::transaction::{NetworkTransaction, TransactionStatus as S};
@@ -15,10 +14,6 @@ async fn apply(shop: &Shop, reports: &[NetworkTransaction]) -> Settled {
     let settled = settle(&transaction, reports[0].network, reports, "pull", Utc::now()).await.unwrap();
     transaction.commit().await.unwrap();
     settled
-}
-
-async fn balance(shop: &Shop, user: UserId) -> i64 {
-    wallet::balance(&shop.client().await, user).await.unwrap().unwrap().get()
 }
 
 /// Kinds and event keys of what was promised to people, in order.

@@ -12,8 +12,7 @@ use store::catalogue::{self, Merchant, Offer};
 use store::{Client, Pool, users};
 
 pub(crate) struct Shop {
-    // Held, so that it is dropped with the shop.
-    _database: testkit::Database,
+    pub(crate) database: testkit::Database,
     pub(crate) pool: Pool,
     pub(crate) merchants: Vec<(Network, MerchantId, OfferId)>,
     pub(crate) start: DateTime<Utc>,
@@ -43,7 +42,7 @@ impl Shop {
             catalogue::insert_offer(&client, &offer_row).await.unwrap();
             merchants.push((network, merchant, offer));
         }
-        Self { _database: database, pool, merchants, start: Utc::now() - TimeDelta::days(1) }
+        Self { database, pool, merchants, start: Utc::now() - TimeDelta::days(1) }
     }
 
     pub(crate) async fn client(&self) -> Client {
@@ -52,7 +51,7 @@ impl Shop {
 
     pub(crate) async fn shopper(&self, name: &str) -> UserId {
         let id = UserId::generate();
-        let email = format!("{name}@example.in").parse().unwrap();
+        let email = format!("{name}+{id}@example.in").parse().unwrap();
         users::insert(&self.client().await, id, name, Some(&email), None, Language::En).await.unwrap();
         id
     }
@@ -142,4 +141,14 @@ pub(crate) fn status(report: NetworkTransaction, status: TransactionStatus) -> N
         status.word().clone_into(&mut report.raw_status);
         report.funded = status == TransactionStatus::Payable;
     })
+}
+
+pub(crate) async fn balance(shop: &Shop, user: UserId) -> i64 {
+    store::wallet::balance(&shop.client().await, user).await.unwrap().unwrap().get()
+}
+
+/// The rows of a table, or of those that meet a condition.
+pub(crate) async fn count(shop: &Shop, table_and_condition: &str) -> i64 {
+    let text = format!("SELECT count(*) FROM {table_and_condition}");
+    shop.client().await.query_one(text.as_str(), &[]).await.unwrap().get(0)
 }
