@@ -40,6 +40,15 @@ generate: ## Write the files that are made from the code: .env.example, the refe
 fmt: ## Format everything
 	cargo fmt --all
 
+check-deploy: ## What can be known of images, Compose, Kubernetes and systemd without running them
+	bash tests/static/run.sh
+
+images: ## The container image of every service
+	bash docker/images.sh
+
+stack-test: ## The production Compose file, run for real: story, scaling, kills, restarts, a rolling upgrade
+	bash tests/stack/run.sh
+
 doc: ## The documentation of all crates, in a browser
 	cargo doc --workspace --no-deps --open
 

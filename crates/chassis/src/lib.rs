@@ -6,6 +6,7 @@
 //! * `/healthz`, `/readyz` and `/metrics` on a port of their own ([`ops`]);
 //! * SIGTERM or SIGINT begins the end ([`Life::shutdown`]); a second signal ends at once; what runs has
 //!   [`DRAIN_LIMIT`] before the process gives up;
+//! * systemd is told when the service is up, that it still runs, and that it is going, where it asked;
 //! * errors of HTTP handlers become `application/problem+json` ([`problem`]).
 
 mod command;
@@ -14,6 +15,7 @@ mod life;
 pub mod ops;
 pub mod problem;
 mod start;
+mod supervisor;
 
 pub use command::{NoCommands, main, main_with};
 pub use life::Life;

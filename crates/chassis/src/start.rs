@@ -8,6 +8,7 @@ use anyhow::Context;
 use config::{Environment, Problems, Reader};
 use tokio_util::sync::CancellationToken;
 
+use crate::supervisor::Supervisor;
 use crate::{Life, Service, ops};
 
 /// How long running work has after the signal. Longer than a worker's own drain (25 s), shorter than the 30 s after
@@ -36,13 +37,36 @@ fn read_all<S>(read: fn(&mut Reader<'_>) -> S) -> Result<(S, Common), Problems> 
     reader.finish((settings, common))
 }
 
-/// Everything that the service and chassis ask for.
+/// Everything that the service and chassis ask for when nothing is set, and then what they ask for besides when all is: the
+/// key that goes with an id, say. What is asked for only then is not required by itself.
 fn entries<S>(read: fn(&mut Reader<'_>) -> S) -> Vec<config::Entry> {
-    let nothing = config::Map::default();
-    let mut reader = Reader::new(&nothing);
-    let _settings = read(&mut reader);
-    let _common = Common::read(&mut reader);
-    reader.entries().to_vec()
+    let asked = |source: &dyn config::Source| {
+        let mut reader = Reader::new(source);
+        let _settings = read(&mut reader);
+        let _common = Common::read(&mut reader);
+        reader.entries().to_vec()
+    };
+    let mut entries = asked(&config::Map::default());
+    for mut entry in asked(&AllSet) {
+        if !entries.iter().any(|known| known.key == entry.key) {
+            entry.required = false;
+            entries.push(entry);
+        }
+    }
+    entries
+}
+
+/// Has some text for every setting. Not the right one: what is made of it is thrown away.
+struct AllSet;
+
+impl config::Source for AllSet {
+    fn get(&self, _key: &str) -> Option<String> {
+        Some("1".to_owned())
+    }
+
+    fn keys(&self, _prefix: &str) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Every setting of the service as lines of an environment file, for `settings`.
@@ -120,8 +144,16 @@ where
     let outcome = if serve {
         tracing::info!(service = service.name, version = env!("CARGO_PKG_VERSION"), "starting");
         let ops = ops::serve(&life, &common.ops)?;
+        let shutdown = life.shutdown();
+        let told = Supervisor::find(&Environment).map(|supervisor| {
+            #[expect(clippy::disallowed_methods, reason = "it goes on through the drain and is ended right after it")]
+            tokio::spawn(supervisor.keep_told(shutdown))
+        });
         let outcome = bounded(&life, run(settings, life.clone())).await;
         ops.stop(true).await;
+        if let Some(told) = told {
+            told.abort();
+        }
         outcome
     } else {
         run(settings, life.clone()).await

@@ -9,7 +9,7 @@ use store::{Pool, admin_users, api_tokens};
 
 use crate::role::Role;
 use crate::settings::Settings;
-use crate::{password, routes, seed};
+use crate::{autoscale, password, routes, seed};
 
 /// What can be asked on the command line.
 #[derive(Debug, Subcommand)]
@@ -45,6 +45,8 @@ pub(crate) enum Command {
         #[arg(long)]
         password_file: Option<std::path::PathBuf>,
     },
+    /// Keep as many notifiers as their queues ask for, on Docker Swarm or Compose (SCALE_* are the thresholds)
+    Autoscale(autoscale::Options),
     /// Make a token for a program and print it, once
     CreateToken {
         /// Whose program it is
@@ -91,6 +93,7 @@ impl Command {
                 Ok(())
             }
             Self::Routes => Ok(()),
+            Self::Autoscale(options) => autoscale::run(options, settings.scaling).await,
             Self::CreateToken { name, scopes } => {
                 let token = password::token()?;
                 store_token(&pool, &name, &token, &scopes).await?;

@@ -4,6 +4,7 @@
 mod access;
 mod api;
 mod assets;
+mod autoscale;
 mod command;
 mod dead;
 mod error;

@@ -3,6 +3,8 @@
 use config::Reader;
 use store::vouchers::Cipher;
 
+use crate::autoscale::Thresholds;
+
 /// The settings.
 #[derive(Clone)]
 pub(crate) struct Settings {
@@ -14,6 +16,8 @@ pub(crate) struct Settings {
     pub(crate) cipher: Option<Cipher>,
     /// Whether the session's cookie travels by HTTPS only.
     pub(crate) secure_cookies: bool,
+    /// How many notifiers `autoscale` wants.
+    pub(crate) scaling: Thresholds,
 }
 
 impl Settings {
@@ -34,6 +38,7 @@ impl Settings {
                 true,
                 "whether the console's session cookie travels by HTTPS only; false for plain HTTP on a developer's machine",
             ),
+            scaling: Thresholds::read(reader),
         }
     }
 }

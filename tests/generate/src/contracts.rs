@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use domain::job::Job;
-use domain::jobs::cashback::{ConfirmHint, SyncNetwork};
+use domain::jobs::cashback::{ConfirmHint, MatchTransaction, SyncNetwork};
 use domain::jobs::click::RecordClick;
 use domain::jobs::email::SendEmail;
 use domain::jobs::payment::{ProcessPaymentEvent, StartPayout};
@@ -39,6 +39,7 @@ fn contract<J: Job + JsonSchema>() -> anyhow::Result<Contract> {
 fn all() -> anyhow::Result<Vec<Contract>> {
     Ok(vec![
         contract::<ConfirmHint>()?,
+        contract::<MatchTransaction>()?,
         contract::<SyncNetwork>()?,
         contract::<RecordClick>()?,
         contract::<SendEmail>()?,

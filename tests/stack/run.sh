@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# The production Compose file, run for real (`make stack-test`): images are built, the stack is brought up with the simulator of providers beside
+# it, a shopper's story is played through nginx, notifiers are scaled 3 → 5 → 2 under load, containers are killed, Redis and Postgres restarted,
+# every service is rolled, and in the end nothing may be missing. Root on Debian; half an hour with cold caches. STACK_SCRATCH keeps everything.
+#   PROFILE=ci (default here) or release       KEEP=1 leaves the stack up
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+root=$PWD
+scratch=${STACK_SCRATCH:-/var/tmp/stack-test}
+mkdir -p "$scratch"
+
+need() { command -v "$1" > /dev/null || { apt-get install -y -qq --no-install-recommends "$2" > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$2" > /dev/null; }; }; }
+need python3 python3
+
+# A Docker engine of our own when none runs here.
+if ! docker info > /dev/null 2>&1; then
+    need dockerd docker.io
+    need iptables iptables
+    export DOCKER_HOST=unix://$scratch/docker.sock
+    if ! docker info > /dev/null 2>&1; then
+        setsid dockerd --data-root "$scratch/docker" --exec-root "$scratch/exec" --pidfile "$scratch/docker.pid" -H "$DOCKER_HOST" > "$scratch/dockerd.log" 2>&1 &
+        engine=$!
+        for _ in $(seq 60); do docker info > /dev/null 2>&1 && break; sleep 1; done
+        docker info > /dev/null || { tail -20 "$scratch/dockerd.log" >&2; exit 1; }
+    fi
+fi
+docker compose version > /dev/null 2>&1 || need docker-compose docker-compose
+
+# Base images: pulled where a registry of images is reached, made here where not.
+rust=rust:1.95-slim-bookworm postgres=postgres:15-bookworm redis=redis:7-bookworm nginx=nginx:1.28-bookworm
+for image in $rust $postgres $redis $nginx; do
+    docker image inspect "$image" > /dev/null 2>&1 || timeout 60 docker pull -q "$image" > /dev/null 2>&1 || true
+done
+need debootstrap debootstrap
+tests/stack/base-images.sh "$scratch" $rust $postgres $redis $nginx
+# Every crate is in a stand-in already.
+if docker image inspect -f '{{index .Config.Labels "stand-in"}}' $rust 2> /dev/null | grep -q debian; then export CARGO_NET_OFFLINE=true; fi
+
+PROFILE=${PROFILE:-ci} docker/images.sh --sim
+
+rm -rf "$scratch/stack"
+mkdir -p "$scratch/stack"
+cp -r docker docker-compose.prod.yml "$scratch/stack/"
+python3 tests/stack/play.py "$scratch/stack" "$root"
+status=$?
+if [ -n "${engine:-}" ] && [ -z "${KEEP:-}" ]; then kill "$engine"; fi
+exit $status
