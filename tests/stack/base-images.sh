@@ -54,6 +54,19 @@ if missing "$rust"; then
     import "$root" "$rust" --change 'ENV PATH=/usr/local/rustup/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin CARGO_HOME=/usr/local/cargo'
 fi
 
+# The crates of today's lock file, where the stand-in is older.
+if docker image inspect -f '{{index .Config.Labels "stand-in"}}' "$rust" 2> /dev/null | grep -q debian; then
+    cargo fetch --locked --quiet
+    container=$(docker create "$rust" true)
+    for archive in "${CARGO_HOME:-$HOME/.cargo}"/registry/cache/*/*.crate; do basename "$archive"; done | sort > "$scratch/crates.here"
+    docker export "$container" | tar -t | sed -n 's#^usr/local/cargo/registry/cache/[^/]*/\(.*\.crate\)$#\1#p' | sort > "$scratch/crates.there"
+    if [ -n "$(comm -23 "$scratch/crates.here" "$scratch/crates.there")" ]; then
+        docker cp "${CARGO_HOME:-$HOME/.cargo}/registry" "$container":/usr/local/cargo/ > /dev/null
+        docker commit "$container" "$rust" > /dev/null
+    fi
+    docker rm "$container" > /dev/null
+fi
+
 if missing "$postgres"; then
     base
     root=$(with postgres postgresql postgresql-contrib)

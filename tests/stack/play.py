@@ -341,6 +341,27 @@ def restart(service, how):
         settle(service, len(containers(service)))
 
 
+def restore():
+    """The backup of docs/operations/backup.md, tried: what was in Postgres is there again, and the shop goes on."""
+    what = "SELECT (SELECT count(*) FROM affiliate_clicks), (SELECT sum(balance_paise) FROM wallet_balances), (SELECT count(*) FROM notifications)"
+    for service in SERVICES:
+        for container in containers(service):
+            run("docker", "stop", "-t", "40", container)
+    before = sql(what)
+    postgres = containers("postgres")[0]
+    run("docker", "exec", postgres, "sh", "-c", "pg_dump -U shop -Fc shop > /tmp/shop.dump")
+    run("docker", "exec", postgres, "dropdb", "-U", "shop", "--force", "shop")
+    run("docker", "exec", postgres, "createdb", "-U", "shop", "shop")
+    run("docker", "exec", postgres, "pg_restore", "-U", "shop", "-d", "shop", "--exit-on-error", "--no-owner", "/tmp/shop.dump")
+    require(sql(what) == before, f"restored: {sql(what)}, saved: {before}")
+    for service in SERVICES:
+        for container in containers(service, all=True):
+            run("docker", "start", container)
+        settle(service, len(containers(service, all=True)))
+    require("up to date" in run("docker", "exec", containers("admin")[0], "/service", "migrate"), "the schema is the restored one")
+    return before
+
+
 def main():
     prepare()
     up()
@@ -409,6 +430,12 @@ def main():
     drift = number("SELECT count(*) FROM wallet_balances b WHERE balance_paise <> (SELECT coalesce(sum(CASE WHEN credit_account = b.account_id THEN amount_paise ELSE -amount_paise END), 0) FROM wallet_transactions WHERE b.account_id IN (credit_account, debit_account))")
     require(drift == 0, f"{drift} wallets do not add up")
     say(f"nothing lost: {len(shoppers.sent)} clicks answered, {known()} recorded ({len(shoppers.refused)} not answered), {total} mails once each ({unknown} in doubt after kill -9), no dead letter, wallets add up")
+    before = restore()
+    offer = cast["merchants"][0]["offers"][0]
+    clicks = number("SELECT count(*) FROM affiliate_clicks")
+    require(click(offer, cast["users"][0]["id"]), "a click after the restore")
+    eventually("the click after the restore", lambda: number("SELECT count(*) FROM affiliate_clicks") == clicks + 1)
+    say(f"backup restored: {before} as before, and the next click is recorded")
     say("1 passed, 0 failed")
 
 
