@@ -55,4 +55,10 @@ impl Sim {
         let answer = http().get(self.at(path)).send().await.expect("provider-sim answers");
         answer.json().await.expect("JSON")
     }
+
+    /// Deletes at its control API.
+    pub async fn delete(&self, path: &str) {
+        let answer = http().delete(self.at(path)).send().await.expect("provider-sim answers");
+        assert!(answer.status().is_success(), "provider-sim refused to delete {path}: {}", answer.status());
+    }
 }

@@ -1,5 +1,6 @@
 //! cashback-sync as a process, between real Redis, real Postgres and simulated networks.
 
+mod killed;
 mod stage;
 
 use domain::ids::WebhookId;
