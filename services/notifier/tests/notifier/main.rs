@@ -1,0 +1,5 @@
+//! The notifier as a process, between real Redis, real Postgres and simulated providers with their faults.
+
+mod faults;
+mod post;
+mod rules;
