@@ -220,6 +220,7 @@ pub(crate) async fn withdrawals_page(
 }
 
 /// The class of an amount that went.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "templates hand over references")]
 fn sign(amount: &Paise) -> &'static str {
     if amount.is_negative() { "n minus" } else { "n" }
 }

@@ -74,7 +74,7 @@ pub(crate) struct NewReplay {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Replay {
     id: ReplayId,
-    /// applied, previewed or handed_on; absent while it is on its way.
+    /// applied, previewed or handed on (`handed_on`); absent while it is on its way.
     outcome: Option<String>,
     /// What came of it, in words.
     report: Option<String>,
