@@ -129,6 +129,8 @@ typed_ids! {
     WorkerId,
     /// A row of the audit log.
     AuditId,
+    /// Money to be moved by hand.
+    AdjustmentId,
 }
 
 impl ClickId {

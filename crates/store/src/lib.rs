@@ -3,6 +3,7 @@
 //! Functions take a client or a transaction, so the caller decides what commits together. No rules live here, no
 //! HTTP and no Redis.
 
+pub mod adjustments;
 pub mod admin_users;
 pub mod alerts;
 pub mod api_tokens;

@@ -170,7 +170,9 @@ fn not_here(path: &str, other_method: bool) -> HttpResponse {
         };
         Problem::new(status, kind, title).response()
     } else {
-        PageError::NotFound("page").answer()
+        let mut answer = PageError::NotFound("page").answer();
+        *answer.status_mut() = status;
+        answer
     }
 }
 

@@ -1,8 +1,10 @@
 //! The API for programs: bearer tokens with scopes, problems as `application/problem+json`, lists by cursor.
 
 pub(crate) mod dead;
+pub(crate) mod money;
 pub(crate) mod openapi;
 pub(crate) mod queues;
+pub(crate) mod records;
 
 use std::time::Duration;
 
@@ -37,6 +39,9 @@ pub(crate) enum ApiError {
     /// What was sent cannot be used.
     #[error("{0}")]
     Invalid(String),
+    /// It cannot be done as things stand.
+    #[error("{0}")]
+    Conflict(String),
     /// The queue is full.
     #[error("the queue is full")]
     Full,
@@ -61,6 +66,7 @@ impl ApiError {
             Self::TooMany(_) => problem(StatusCode::TOO_MANY_REQUESTS, "too-many-calls", "Too many calls in a minute"),
             Self::NotFound(_) => problem(StatusCode::NOT_FOUND, "not-found", "There is no such thing"),
             Self::Invalid(_) => problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "What was sent cannot be used"),
+            Self::Conflict(_) => problem(StatusCode::CONFLICT, "conflict", "It cannot be done as things stand"),
             Self::Full => problem(StatusCode::TOO_MANY_REQUESTS, "queue-full", "The queue holds as much as it may"),
             Self::Store(_) | Self::Kv(_) => {
                 problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "A store does not answer; try again")
@@ -119,6 +125,16 @@ pub(crate) struct Listing<T> {
     pub(crate) next: Option<String>,
 }
 
+impl<T> Listing<T> {
+    /// A page of a list that was asked for one more than `limit`; `place` is where an item is.
+    pub(crate) fn cut(mut items: Vec<T>, limit: usize, place: impl Fn(&T) -> String) -> Self {
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = if more { items.last().map(place) } else { None };
+        Self { items, next }
+    }
+}
+
 /// Why something is done.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Reason {
@@ -143,6 +159,14 @@ pub(crate) fn reason(text: &str) -> Result<&str, String> {
 /// The queue of a path.
 pub(crate) fn queue(name: &str) -> Result<Queue, ApiError> {
     name.parse().map_err(|_unknown: domain::job::UnknownQueue| ApiError::NotFound("queue"))
+}
+
+/// An id, or a word, of a path or a query.
+pub(crate) fn id<T: std::str::FromStr>(text: &str) -> Result<T, ApiError>
+where
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|error: T::Err| ApiError::Invalid(error.to_string()))
 }
 
 /// A body of JSON; what is wrong with it is told.

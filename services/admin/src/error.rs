@@ -21,6 +21,9 @@ pub(crate) enum PageError {
     /// What was entered cannot be used.
     #[error("{0}")]
     Input(String),
+    /// It cannot be done as things stand.
+    #[error("{0}")]
+    Conflict(String),
     /// Postgres.
     #[error("the database does not answer as it should")]
     Store(#[from] StoreError),
@@ -46,6 +49,7 @@ impl PageError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Forbidden | Self::ForeignForm => StatusCode::FORBIDDEN,
             Self::Input(_) => StatusCode::BAD_REQUEST,
+            Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Store(_) | Self::Kv(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -60,6 +64,7 @@ impl PageError {
         let title = match self {
             Self::NotFound(_) => "Not found",
             Self::Forbidden | Self::ForeignForm => "Not allowed",
+            Self::Conflict(_) => "That cannot be done now",
             Self::Input(_) => "That cannot be used",
             Self::Store(_) | Self::Kv(_) => "Not available",
             Self::Failed(_) => "Something went wrong",

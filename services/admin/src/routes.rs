@@ -12,12 +12,14 @@ use crate::access::{self, Rule};
 use crate::api::ApiError;
 use crate::error::PageError;
 use crate::role::Role::{self, Finance, Operator, Viewer};
-use crate::{api, assets, dead, login, queues, workers};
+use crate::{api, assets, cron, dead, login, offers, people, queues, records, sync, wallets, webhooks, workers};
 
 /// Everybody who is logged in.
 const LOOK: Rule = Rule::People(&[Viewer, Operator, Finance]);
 /// Who steers queues, webhooks, jobs and matching.
 const STEER: Rule = Rule::People(&[Operator]);
+/// Who decides about money.
+const MONEY: Rule = Rule::People(&[Finance]);
 /// Who may see what is masked, saying why.
 const REVEAL: Rule = Rule::People(&[Operator, Finance]);
 
@@ -142,6 +144,37 @@ static PAGES: &[Route] = &[
     post!("/admin/queues/{queue}/dead/{id}/reveal", REVEAL, "A dead letter with its personal data", dead::reveal),
     post!("/admin/queues/{queue}/dead/{id}/replay", STEER, "Replay a dead letter", dead::replay),
     post!("/admin/queues/{queue}/dead/{id}/delete", STEER, "Delete a dead letter", dead::delete),
+    get!("/admin/webhooks", LOOK, "Webhooks", webhooks::list),
+    get!("/admin/webhooks/{id}", LOOK, "A webhook, masked", webhooks::page),
+    post!("/admin/webhooks/{id}/reveal", REVEAL, "A webhook with its personal data", webhooks::reveal),
+    post!("/admin/webhooks/{id}/preview", STEER, "Tell what a replay would do", webhooks::preview),
+    post!("/admin/webhooks/{id}/replay", STEER, "Work a webhook off again", webhooks::replay),
+    get!("/admin/deliveries", LOOK, "Messages to people", records::deliveries_page),
+    get!("/admin/cron", LOOK, "Recurring jobs and their runs", cron::page),
+    post!("/admin/cron/{job}/run", STEER, "Run a job now", cron::run),
+    post!("/admin/cron/{job}/pause", STEER, "Pause a job", cron::pause),
+    post!("/admin/cron/{job}/resume", STEER, "Resume a job", cron::resume),
+    get!("/admin/sync", LOOK, "Pulls, transactions without a click, rows put aside", sync::page),
+    post!("/admin/sync/{network}/pull", STEER, "Pull a network now", sync::pull),
+    get!("/admin/unmatched/{id}", LOOK, "A transaction and the clicks it may belong to", sync::unmatched),
+    post!("/admin/unmatched/{id}/assign", STEER, "Give a transaction to a click", sync::assign),
+    get!("/admin/wallets", LOOK, "Find a shopper", wallets::list),
+    get!("/admin/wallets/{id}", LOOK, "A wallet and its statement, masked", wallets::page),
+    post!("/admin/wallets/{id}/reveal", REVEAL, "A wallet with whose it is", wallets::reveal),
+    post!("/admin/wallets/{id}/freeze", MONEY, "Block withdrawals", wallets::freeze),
+    post!("/admin/wallets/{id}/unfreeze", MONEY, "Allow withdrawals", wallets::unfreeze),
+    post!("/admin/wallets/{id}/adjust", MONEY, "Ask for an adjustment", wallets::ask),
+    get!("/admin/adjustments", LOOK, "Adjustments, open and decided", wallets::adjustments_page),
+    post!("/admin/adjustments/{id}/approve", MONEY, "Approve another's adjustment", wallets::approve),
+    post!("/admin/adjustments/{id}/refuse", MONEY, "Refuse another's adjustment", wallets::refuse),
+    get!("/admin/withdrawals", LOOK, "Withdrawals", wallets::withdrawals_page),
+    get!("/admin/offers", LOOK, "Offers and merchants", offers::list),
+    get!("/admin/offers/{id}", LOOK, "An offer with a test of its link", offers::page),
+    get!("/admin/timeline", LOOK, "All that belongs to an id, an address or a number", records::timeline_page),
+    get!("/admin/audit", LOOK, "What was done by whom and why", records::audit_page),
+    get!("/admin/people", LOOK, "People and tokens", people::page),
+    post!("/admin/people/{id}/end", STEER, "End a person's sessions", people::end_sessions),
+    post!("/admin/tokens/{id}/revoke", STEER, "Make a token void", people::revoke),
 ];
 
 /// For programs.
@@ -207,6 +240,75 @@ static API: &[Route] = &[
         api::dead::abort
     )
     .takes::<api::Reason>(),
+    get!("/api/v1/webhooks", scope("webhooks:read"), "Webhooks, the newest first", api::records::webhooks)
+        .asks::<webhooks::Search>()
+        .gives::<api::Listing<webhooks::Line>>(),
+    get!("/api/v1/webhooks/{id}", scope("webhooks:read"), "A webhook, masked", api::records::webhook)
+        .gives::<api::records::Webhook>(),
+    post!(
+        "/api/v1/webhooks/{id}/replay",
+        scope("webhooks:write"),
+        "Work it off again, or tell what that would do",
+        api::records::replay
+    )
+    .takes::<api::records::NewReplay>()
+    .gives::<api::records::Replay>(),
+    get!("/api/v1/webhook-replays/{id}", scope("webhooks:read"), "How a replay stands", api::records::replay_state)
+        .gives::<api::records::Replay>(),
+    get!(
+        "/api/v1/deliveries",
+        scope("deliveries:read"),
+        "Messages to people, the newest first",
+        api::records::deliveries
+    )
+    .asks::<records::Messages>()
+    .gives::<api::Listing<records::Delivery>>(),
+    get!("/api/v1/cron/runs", scope("cron:read"), "Runs of recurring jobs", api::records::cron)
+        .asks::<api::records::Runs>()
+        .gives::<api::Listing<api::records::CronRun>>(),
+    post!("/api/v1/cron/{job}/run", scope("cron:write"), "Run a job now", api::records::trigger)
+        .takes::<api::records::Trigger>(),
+    post!("/api/v1/cron/{job}/pause", scope("cron:write"), "Pause a job", api::records::pause_job)
+        .takes::<api::records::CronPause>(),
+    post!("/api/v1/cron/{job}/resume", scope("cron:write"), "Resume a job", api::records::resume_job)
+        .takes::<api::Reason>(),
+    get!("/api/v1/sync/runs", scope("sync:read"), "Pulls of networks, the newest first", api::records::sync_runs)
+        .gives::<api::Listing<api::records::SyncRun>>(),
+    post!("/api/v1/sync/{network}/pull", scope("sync:write"), "Pull a network now", api::records::pull)
+        .takes::<api::Reason>(),
+    get!("/api/v1/unmatched", scope("sync:read"), "Transactions without a click", api::records::unmatched)
+        .asks::<api::records::Place>()
+        .gives::<api::Listing<api::records::Unmatched>>(),
+    post!("/api/v1/unmatched/{id}/assign", scope("sync:write"), "Give a transaction to a click", api::records::assign)
+        .takes::<api::records::Assignment>(),
+    get!("/api/v1/wallets/{id}", scope("wallets:read"), "What is in a wallet", api::money::wallet)
+        .gives::<api::money::Wallet>(),
+    get!("/api/v1/wallets/{id}/statement", scope("wallets:read"), "A wallet's statement", api::money::statement)
+        .asks::<api::money::After>()
+        .gives::<api::Listing<api::money::Line>>(),
+    get!("/api/v1/withdrawals", scope("wallets:read"), "Withdrawals, the newest first", api::money::list)
+        .asks::<api::money::Which>()
+        .gives::<api::Listing<api::money::Withdrawal>>(),
+    post!("/api/v1/withdrawals", scope("withdrawals:write"), "Take money out of a wallet", api::money::withdraw)
+        .takes::<api::money::NewRequest>()
+        .gives::<api::money::Withdrawal>(),
+    get!("/api/v1/withdrawals/{id}", scope("wallets:read"), "A withdrawal", api::money::withdrawal)
+        .gives::<api::money::Withdrawal>(),
+    post!("/api/v1/orders", scope("orders:write"), "Note an order before it is paid", api::money::order)
+        .takes::<api::money::NewOrder>()
+        .gives::<api::money::Order>(),
+    get!("/api/v1/orders/{id}", scope("orders:write"), "An order", api::money::show_order).gives::<api::money::Order>(),
+    get!(
+        "/api/v1/timeline",
+        scope("timeline:read"),
+        "All that belongs to an id, an address or a number",
+        api::records::timeline
+    )
+    .asks::<api::records::Text>()
+    .gives::<api::Listing<records::Moment>>(),
+    get!("/api/v1/audit", scope("audit:read"), "What was done by whom and why", api::records::audit)
+        .asks::<records::Deeds>()
+        .gives::<api::Listing<records::DeedLine>>(),
 ];
 
 /// The whole table.

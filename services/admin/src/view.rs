@@ -96,6 +96,11 @@ pub(crate) fn go(to: impl Into<String>) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((header::LOCATION, to.into())).finish()
 }
 
+/// A text for a part of an address.
+pub(crate) fn escaped(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
 /// A time on the shop's wall clock; the exact time shows on hover.
 pub(crate) struct When(Option<DateTime<Utc>>);
 
@@ -178,6 +183,26 @@ pub(crate) fn number(number: &impl Whole) -> String {
         grouped.push(digit);
     }
     if number < 0 { format!("-{grouped}") } else { grouped }
+}
+
+/// What a run reported, as `expired 3 · checked 20`.
+pub(crate) fn figures(report: &serde_json::Value) -> String {
+    let Some(report) = report.as_object() else { return String::new() };
+    let word = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let parts: Vec<_> =
+        report.iter().map(|(what, value)| format!("{} {}", what.replace('_', " "), word(value))).collect();
+    parts.join(" · ")
+}
+
+/// A JSON value on one line; nothing for nothing.
+#[expect(clippy::ref_option, reason = "templates hand over what stands in the fields, by reference")]
+pub(crate) fn json(value: &Option<serde_json::Value>) -> String {
+    value.as_ref().map(ToString::to_string).unwrap_or_default()
+}
+
+/// The id of a path.
+pub(crate) fn id<T: std::str::FromStr>(text: &str, what: &'static str) -> Result<T, PageError> {
+    text.parse().map_err(|_not_an_id| PageError::NotFound(what))
 }
 
 /// A text for a cell of a spreadsheet: what would be taken for a formula is not one any more.

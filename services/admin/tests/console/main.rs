@@ -2,5 +2,7 @@
 
 mod dead;
 mod login;
+mod money;
+mod records;
 mod routes;
 mod stage;

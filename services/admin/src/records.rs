@@ -1,0 +1,253 @@
+//! What is written down: messages, deeds, and all that belongs to one thing.
+
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use chrono::{DateTime, Utc};
+use domain::ids::{AuditId, NotificationId, UserId};
+use domain::money::Paise;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use store::{StoreError, audit, console};
+
+use crate::access::Who;
+use crate::api::Listing;
+use crate::error::PageError;
+use crate::state::State;
+use crate::view::{self, Page};
+use crate::wallets::Text;
+
+/// Which messages.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Messages {
+    /// Standing so.
+    pub(crate) status: String,
+    /// Where to go on.
+    pub(crate) cursor: String,
+    /// How many, 1 to 200.
+    pub(crate) limit: Option<u16>,
+}
+
+/// A message to a person.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Delivery {
+    /// The message.
+    pub(crate) id: NotificationId,
+    /// The business event.
+    pub(crate) event_key: String,
+    /// email or sms.
+    pub(crate) channel: String,
+    /// Which text.
+    pub(crate) template: String,
+    /// To whom, masked.
+    pub(crate) recipient: String,
+    /// How it stands.
+    pub(crate) status: String,
+    /// How often it was tried.
+    pub(crate) attempts: i32,
+    /// Who sends it.
+    pub(crate) provider: String,
+    /// Why it stands so.
+    pub(crate) reason: String,
+    /// When it was asked for.
+    pub(crate) created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub(crate) updated_at: DateTime<Utc>,
+}
+
+/// Messages, the newest first.
+pub(crate) async fn deliveries(state: &State, wanted: &Messages) -> Result<Listing<Delivery>, StoreError> {
+    let limit = wanted.limit.unwrap_or(50).clamp(1, 200);
+    let before = wanted.cursor.parse().unwrap_or_else(|_from_the_newest| NotificationId::generate());
+    let client = state.pool.get().await?;
+    let found = console::deliveries(&client, before, &wanted.status, i64::from(limit) + 1).await?;
+    let found = found.into_iter().map(|one| Delivery {
+        id: one.id,
+        event_key: one.event_key,
+        channel: one.channel,
+        template: one.template,
+        recipient: one.recipient,
+        status: one.status,
+        attempts: one.attempts,
+        provider: one.provider,
+        reason: crate::mask::text(&one.reason),
+        created_at: one.created_at,
+        updated_at: one.updated_at,
+    });
+    Ok(Listing::cut(found.collect(), usize::from(limit), |one| one.id.to_string()))
+}
+
+/// How messages can stand.
+const STATES: [&str; 10] =
+    ["sending", "retry", "unknown", "sent", "delivered", "opened", "bounced", "dropped", "failed", "suppressed"];
+
+#[derive(Template)]
+#[template(path = "deliveries.html")]
+struct DeliveriesPage {
+    page: Page,
+    status: String,
+    list: Listing<Delivery>,
+}
+
+/// The page of messages.
+pub(crate) async fn deliveries_page(
+    state: web::Data<State>,
+    who: Who,
+    query: web::Query<Messages>,
+) -> Result<HttpResponse, PageError> {
+    let list = deliveries(&state, &query).await?;
+    view::html(&DeliveriesPage { page: Page::new(who, "deliveries"), status: query.status.clone(), list })
+}
+
+/// Which deeds.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Deeds {
+    /// Of this person or token.
+    pub(crate) actor: String,
+    /// Done to this, such as `queue:email`.
+    pub(crate) target: String,
+    /// Where to go on.
+    pub(crate) cursor: String,
+    /// How many, 1 to 200.
+    pub(crate) limit: Option<u16>,
+}
+
+/// A deed as written down.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct DeedLine {
+    /// The row.
+    pub(crate) id: AuditId,
+    /// When.
+    pub(crate) at: DateTime<Utc>,
+    /// Who.
+    pub(crate) actor: String,
+    /// By which role or scope.
+    pub(crate) role: String,
+    /// What.
+    pub(crate) action: String,
+    /// To what.
+    pub(crate) target: String,
+    /// Why.
+    pub(crate) reason: String,
+    /// How it was.
+    pub(crate) before: Option<Value>,
+    /// How it is.
+    pub(crate) after: Option<Value>,
+    /// Where from.
+    pub(crate) remote_address: String,
+}
+
+/// Deeds, the newest first.
+pub(crate) async fn deeds(state: &State, wanted: &Deeds) -> Result<Listing<DeedLine>, StoreError> {
+    let limit = wanted.limit.unwrap_or(50).clamp(1, 200);
+    let before = wanted.cursor.parse().unwrap_or_else(|_from_the_newest| AuditId::generate());
+    let client = state.pool.get().await?;
+    let found = audit::list(&client, before, wanted.actor.trim(), wanted.target.trim(), i64::from(limit) + 1).await?;
+    let found = found.into_iter().map(|line| DeedLine {
+        id: line.id,
+        at: line.at,
+        actor: line.actor,
+        role: line.role,
+        action: line.action,
+        target: line.target,
+        reason: line.reason,
+        before: line.before,
+        after: line.after,
+        remote_address: line.remote_address,
+    });
+    Ok(Listing::cut(found.collect(), usize::from(limit), |line| line.id.to_string()))
+}
+
+#[derive(Template)]
+#[template(path = "audit.html")]
+struct AuditPage {
+    page: Page,
+    wanted: Deeds,
+    list: Listing<DeedLine>,
+}
+
+/// The audit log.
+pub(crate) async fn audit_page(
+    state: web::Data<State>,
+    who: Who,
+    query: web::Query<Deeds>,
+) -> Result<HttpResponse, PageError> {
+    let wanted = query.into_inner();
+    let list = deeds(&state, &wanted).await?;
+    view::html(&AuditPage { page: Page::new(who, "audit"), wanted, list })
+}
+
+/// A moment in the life of what was looked for.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Moment {
+    /// When.
+    pub(crate) at: DateTime<Utc>,
+    /// click, transaction, cashback, ledger, order, payment, withdrawal, message, webhook.
+    pub(crate) kind: String,
+    /// The row.
+    pub(crate) id: String,
+    /// How it stood then.
+    pub(crate) status: String,
+    /// What else is known.
+    pub(crate) detail: String,
+    /// The money it was about.
+    pub(crate) amount: Option<Paise>,
+    /// The shopper.
+    pub(crate) user_id: Option<UserId>,
+}
+
+/// All that belongs to what `text` names.
+pub(crate) async fn moments(state: &State, text: &str) -> Result<Vec<Moment>, StoreError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    // A bare number is India's; a sub-id is a click.
+    let mobile = text.parse::<domain::contact::Mobile>().map(|mobile| mobile.e164());
+    let text = mobile.unwrap_or_else(|_not_a_number| text.to_owned());
+    let id = text
+        .parse::<UserId>()
+        .map(|id| id.as_uuid())
+        .ok()
+        .or_else(|| domain::click::click_of(&text).map(|click| click.as_uuid()));
+    let client = state.pool.get().await?;
+    let found = console::timeline(&client, &text, id).await?;
+    Ok(found
+        .into_iter()
+        .map(|moment| Moment {
+            at: moment.at,
+            kind: moment.kind,
+            id: moment.id.to_string(),
+            status: moment.status,
+            detail: moment.detail,
+            amount: moment.amount,
+            user_id: moment.user_id,
+        })
+        .collect())
+}
+
+#[derive(Template)]
+#[template(path = "timeline.html")]
+struct TimelinePage {
+    page: Page,
+    q: String,
+    moments: Vec<Moment>,
+}
+
+impl TimelinePage {
+    fn shoppers(&self) -> std::collections::BTreeSet<UserId> {
+        self.moments.iter().filter_map(|moment| moment.user_id).collect()
+    }
+}
+
+/// The page of a search.
+pub(crate) async fn timeline_page(
+    state: web::Data<State>,
+    who: Who,
+    query: web::Query<Text>,
+) -> Result<HttpResponse, PageError> {
+    let moments = moments(&state, &query.q).await?;
+    view::html(&TimelinePage { page: Page::new(who, "timeline"), q: query.q.clone(), moments })
+}

@@ -1,0 +1,214 @@
+//! Webhooks: what came, what it was taken for, what it did; again with a preview.
+
+use actix_web::{HttpResponse, web};
+use askama::Template;
+use chrono::{DateTime, Utc};
+use domain::ids::{ReplayId, WebhookId};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use store::webhooks::{Filter, Verdict};
+use store::{StoreError, console, webhooks};
+
+use crate::access::Who;
+use crate::error::PageError;
+use crate::queues::Why;
+use crate::state::{Actor, Deed, State};
+use crate::view::{self, Done, Page};
+use crate::{api, mask};
+
+/// A line of the list.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Line {
+    /// The webhook.
+    pub(crate) id: WebhookId,
+    /// Where from.
+    pub(crate) source: String,
+    /// What the sender calls it.
+    pub(crate) event: String,
+    /// The sender's id.
+    pub(crate) event_id: String,
+    /// accepted, duplicate, conflict, malformed, rejected.
+    pub(crate) verdict: String,
+    /// Why.
+    pub(crate) reason: String,
+    /// When it came.
+    pub(crate) received_at: DateTime<Utc>,
+    /// When it was worked off.
+    pub(crate) processed_at: Option<DateTime<Utc>>,
+    /// What it did.
+    pub(crate) effect: Option<String>,
+}
+
+/// Which webhooks.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Search {
+    /// Of this source.
+    pub(crate) source: String,
+    /// With this verdict.
+    pub(crate) verdict: String,
+    /// Where to go on.
+    pub(crate) cursor: String,
+    /// How many, 1 to 200.
+    pub(crate) limit: Option<u16>,
+}
+
+/// Verdicts with their words.
+const VERDICTS: [Verdict; 5] =
+    [Verdict::Accepted, Verdict::Duplicate, Verdict::Conflict, Verdict::Malformed, Verdict::Rejected];
+/// Senders.
+const SOURCES: [&str; 7] = ["razorpay", "razorpayx", "admitad", "vcommission", "cuelinks", "sendgrid", "msg91"];
+
+/// A page of webhooks, the newest first.
+pub(crate) async fn lines(state: &State, search: &Search) -> Result<api::Listing<Line>, StoreError> {
+    let limit = search.limit.unwrap_or(50).clamp(1, 200);
+    let given = |text: &'static str, wanted: &str| (text == wanted).then_some(text);
+    let filter = Filter {
+        before: search.cursor.parse().unwrap_or_else(|_from_the_newest| WebhookId::generate()),
+        source: SOURCES.iter().find_map(|source| given(source, &search.source)),
+        verdict: VERDICTS.into_iter().find(|verdict| verdict.word() == search.verdict),
+        limit: i64::from(limit) + 1,
+    };
+    let client = state.pool.get().await?;
+    let found = webhooks::list(&client, &filter).await?;
+    let lines = found.into_iter().map(|line| Line {
+        id: line.id,
+        source: line.source,
+        event: line.event,
+        event_id: line.event_id,
+        verdict: line.verdict,
+        reason: mask::text(&line.reason),
+        received_at: line.received_at,
+        processed_at: line.processed_at,
+        effect: line.effect.as_deref().map(mask::text),
+    });
+    Ok(api::Listing::cut(lines.collect(), usize::from(limit), |line| line.id.to_string()))
+}
+
+#[derive(Template)]
+#[template(path = "webhooks.html")]
+struct WebhooksPage {
+    page: Page,
+    search: Search,
+    list: api::Listing<Line>,
+}
+
+/// The list.
+pub(crate) async fn list(
+    state: web::Data<State>,
+    who: Who,
+    query: web::Query<Search>,
+) -> Result<HttpResponse, PageError> {
+    let search = query.into_inner();
+    let list = lines(&state, &search).await?;
+    view::html(&WebhooksPage { page: Page::new(who, "webhooks"), search, list })
+}
+
+#[derive(Template)]
+#[template(path = "webhook.html")]
+struct WebhookPage {
+    page: Page,
+    webhook: console::Webhook,
+    events: Vec<console::WebhookEvent>,
+    body: String,
+    revealed: bool,
+}
+
+impl WebhookPage {
+    async fn read(state: &State, page: Page, id: WebhookId, revealed: bool) -> Result<Self, PageError> {
+        let client = state.pool.get().await?;
+        let webhook = console::webhook(&client, id).await?.ok_or(PageError::NotFound("webhook"))?;
+        let events = console::webhook_events(&client, id).await?;
+        let body = if revealed { mask::revealed(&webhook.body) } else { mask::body(&webhook.body) };
+        Ok(Self { page, webhook, events, body, revealed })
+    }
+
+    fn can_be_replayed(&self) -> bool {
+        matches!(self.webhook.verdict.as_str(), "accepted" | "conflict")
+    }
+
+    fn sha256(&self) -> String {
+        hex::encode(&self.webhook.sha256)
+    }
+}
+
+/// One webhook.
+pub(crate) async fn page(
+    state: web::Data<State>,
+    who: Who,
+    id: web::Path<String>,
+    query: web::Query<Done>,
+) -> Result<HttpResponse, PageError> {
+    let page = Page::new(who, "webhooks").noting(query.done.as_deref());
+    view::html(&WebhookPage::read(&state, page, view::id(&id, "webhook")?, false).await?)
+}
+
+/// One webhook with its personal data.
+pub(crate) async fn reveal(
+    state: web::Data<State>,
+    who: Who,
+    id: web::Path<String>,
+    form: web::Form<Why>,
+) -> Result<HttpResponse, PageError> {
+    let id: WebhookId = view::id(&id, "webhook")?;
+    let shown = WebhookPage::read(&state, Page::new(who.clone(), "webhooks"), id, true).await?;
+    let target = format!("webhook:{id}");
+    let client = state.pool.get().await?;
+    let deed = Deed { action: "webhook.reveal", target: &target, reason: form.checked()?, ..Deed::default() };
+    Actor::from(who).note(&client, &deed).await?;
+    view::html(&shown)
+}
+
+/// Asks for a webhook to be worked off again, or to be told what that would do.
+pub(crate) async fn ask_replay<E: From<StoreError>>(
+    state: &State,
+    actor: &Actor,
+    id: WebhookId,
+    dry_run: bool,
+    reason: &str,
+    refuse: impl Fn(Option<&'static str>) -> E,
+) -> Result<ReplayId, E> {
+    let mut client = state.pool.get().await?;
+    let transaction = client.transaction().await.map_err(StoreError::from)?;
+    let stored = webhooks::find(&transaction, id).await?.ok_or_else(|| refuse(None))?;
+    if !matches!(stored.verdict, Verdict::Accepted | Verdict::Conflict) {
+        return Err(refuse(Some("only a webhook that was verified can be replayed")));
+    }
+    let replay = webhooks::replay(&transaction, id, &actor.name(), dry_run).await?;
+    let target = format!("webhook:{id}");
+    let action = if dry_run { "webhook.preview" } else { "webhook.replay" };
+    let before = Some(serde_json::json!({ "processed": stored.processed }));
+    let after = Some(serde_json::json!({ "replay": replay }));
+    actor.note(&transaction, &Deed { action, target: &target, reason, before, after }).await?;
+    transaction.commit().await.map_err(StoreError::from)?;
+    Ok(replay)
+}
+
+async fn again(state: &State, who: Who, id: &str, dry_run: bool, form: &Why) -> Result<HttpResponse, PageError> {
+    let id: WebhookId = view::id(id, "webhook")?;
+    let refuse = |why: Option<&'static str>| {
+        why.map_or(PageError::NotFound("webhook"), |why| PageError::Conflict(why.to_owned()))
+    };
+    ask_replay(state, &who.into(), id, dry_run, form.checked()?, refuse).await?;
+    Ok(view::go(format!("/admin/webhooks/{id}?done=requeued")))
+}
+
+/// Asks what a replay would do.
+pub(crate) async fn preview(
+    state: web::Data<State>,
+    who: Who,
+    id: web::Path<String>,
+    form: web::Form<Why>,
+) -> Result<HttpResponse, PageError> {
+    again(&state, who, &id, true, &form).await
+}
+
+/// Asks for a replay.
+pub(crate) async fn replay(
+    state: web::Data<State>,
+    who: Who,
+    id: web::Path<String>,
+    form: web::Form<Why>,
+) -> Result<HttpResponse, PageError> {
+    again(&state, who, &id, false, &form).await
+}

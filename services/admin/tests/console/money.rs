@@ -1,0 +1,115 @@
+//! Wallets: masked, frozen, and money moved by hand by two persons.
+
+use domain::ids::{UserId, WithdrawalId};
+use domain::jobs::Language;
+use domain::money::Paise;
+use reqwest::Method;
+use serde_json::json;
+use store::{users, wallet};
+
+use crate::stage::Stage;
+
+async fn shopper(stage: &Stage) -> UserId {
+    let id = UserId::generate();
+    let client = stage.pool.get().await.unwrap();
+    let (email, mobile) = ("asha@example.in".parse().unwrap(), "+919800000001".parse().unwrap());
+    users::insert(&client, id, "Asha Rao", Some(&email), Some(mobile), Language::En).await.unwrap();
+    id
+}
+
+async fn balance(stage: &Stage, id: UserId) -> Paise {
+    let client = stage.pool.get().await.unwrap();
+    wallet::balance(&client, id).await.unwrap().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_moves_by_hand_only_when_two_persons_agree() {
+    let stage = Stage::start().await;
+    let id = shopper(&stage).await;
+    let first = stage.person("finance").await;
+    stage.add_person("second@example.in", "finance");
+    let second = stage.log_in("second@example.in").await;
+    let why = ("reason", "the shop forgot a purchase");
+    let adjust = format!("/admin/wallets/{id}/adjust");
+    assert_eq!(first.post(&adjust, &[("rupees", "0"), why]).await.status(), 400);
+    assert_eq!(first.post(&adjust, &[("rupees", "12.345"), why]).await.status(), 400);
+    let page = first.act(&adjust, &[("rupees", "123456.50"), why]).await;
+    assert!(page.contains("waits for a second person") && page.contains("₹1,23,456.50"), "{page}");
+    assert_eq!(balance(&stage, id).await, Paise::ZERO);
+
+    let asked: String = {
+        let client = stage.pool.get().await.unwrap();
+        store::adjustments::list(&client, None, 1).await.unwrap()[0].id.to_string()
+    };
+    let approve = format!("/admin/adjustments/{asked}/approve");
+    assert!(!first.get("/admin/adjustments").await.contains(&approve), "the asker is not offered the decision");
+    assert_eq!(first.post(&approve, &[why]).await.status(), 409);
+    assert_eq!(balance(&stage, id).await, Paise::ZERO);
+    let page = second.act(&approve, &[why]).await;
+    assert!(page.contains("The adjustment is decided"));
+    assert_eq!(balance(&stage, id).await, Paise::new(12_345_650));
+    assert_eq!(second.post(&approve, &[why]).await.status(), 409, "once");
+    assert_eq!(balance(&stage, id).await, Paise::new(12_345_650));
+    assert!(first.get(&format!("/admin/wallets/{id}")).await.contains("correction"));
+    let deeds: Vec<String> = stage.audit().await.into_iter().map(|(action, ..)| action).collect();
+    assert_eq!(deeds.iter().filter(|deed| deed.starts_with("adjustment.")).count(), 2, "{deeds:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shopper_is_masked_until_somebody_says_why() {
+    let stage = Stage::start().await;
+    let id = shopper(&stage).await;
+    let (viewer, finance) = (stage.person("viewer").await, stage.person("finance").await);
+    for path in [
+        format!("/admin/wallets/{id}"),
+        "/admin/wallets?q=%2B919800000001".to_owned(),
+        format!("/admin/timeline?q={id}"),
+    ] {
+        let page = viewer.get(&path).await;
+        assert!(!page.contains("Asha Rao") && !page.contains("asha@example.in"), "{path}: {page}");
+    }
+    let reveal = format!("/admin/wallets/{id}/reveal");
+    assert_eq!(viewer.post(&reveal, &[("reason", "curious")]).await.status(), 403);
+    let shown = finance.post(&reveal, &[("reason", "she called")]).await.text().await.unwrap();
+    assert!(shown.contains("Asha Rao") && shown.contains("asha@example.in"), "{shown}");
+    assert_eq!(stage.audit().await[0], ("user.reveal".to_owned(), format!("user:{id}"), "she called".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_wallet_gives_nothing_and_a_withdrawal_is_made_once() {
+    let stage = Stage::start().await;
+    let id = shopper(&stage).await;
+    let finance = stage.person("finance").await;
+    {
+        let client = stage.pool.get().await.unwrap();
+        let gift = domain::wallet::Transfer {
+            debit: domain::wallet::Account::Adjustments,
+            credit: domain::wallet::Account::User(id),
+            amount: Paise::from_rupees(1_000).unwrap(),
+            kind: domain::wallet::TransferKind::Goodwill,
+            key: "gift".to_owned(),
+            reason: json!({}),
+        };
+        wallet::post(&client, &gift).await.unwrap();
+    }
+    let wanted = json!({ "user_id": id, "amount_paise": 50_000, "fund_account_id": "fa_1", "idempotency_key": "w1" });
+    finance.act(&format!("/admin/wallets/{id}/freeze"), &[("reason", "a stolen phone")]).await;
+    assert_eq!(stage.call(Method::POST, "/withdrawals", Some(wanted.clone())).await.0, 409);
+    finance.act(&format!("/admin/wallets/{id}/unfreeze"), &[("reason", "found again")]).await;
+    let (status, made) = stage.call(Method::POST, "/withdrawals", Some(wanted.clone())).await;
+    assert_eq!((status, &made["status"]), (201, &json!("requested")), "{made}");
+    let (_, again) = stage.call(Method::POST, "/withdrawals", Some(wanted)).await;
+    assert_eq!(again["id"], made["id"]);
+    assert_eq!(balance(&stage, id).await, Paise::from_rupees(500).unwrap());
+    let job = testkit::eventually("the payout's job", crate::stage::SOON, async || {
+        let jobs = queue::admin::peek(&stage.kv, domain::job::Queue::Payments, 10).await.unwrap();
+        (jobs.len() == 1).then(|| String::from_utf8_lossy(&jobs[0]).into_owned())
+    })
+    .await;
+    let withdrawal: WithdrawalId = made["id"].as_str().unwrap().parse().unwrap();
+    assert!(job.contains("payout.start") && job.contains(&withdrawal.to_string()), "{job}");
+    let (_, wallet) = stage.call(Method::GET, &format!("/wallets/{id}"), None).await;
+    assert_eq!(wallet["balance_paise"], 50_000);
+    let (_, moments) = stage.call(Method::GET, &format!("/timeline?q={withdrawal}"), None).await;
+    assert_eq!(moments["items"][0]["kind"], "withdrawal", "{moments}");
+}
