@@ -82,3 +82,52 @@ pub(crate) fn texts() -> anyhow::Result<Vec<SmsMessage>> {
         SmsMessage::WithdrawalProcessed { amount: Paise::new(50_000) },
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::email::letter::{Draft, Letter, Shop};
+
+    fn letters(name: &str) -> Vec<(String, Letter)> {
+        let shop = Shop {
+            name: "Demo Cashback".to_owned(),
+            url: "https://shop.example.in".to_owned(),
+            support: "help@shop.example.in".parse().unwrap(),
+            postal_address: Some("12 <Lane>, Pune".to_owned()),
+        };
+        let mut letters = Vec::new();
+        for lang in Language::ALL {
+            let order = order(lang).unwrap();
+            for message in &emails().unwrap() {
+                let draft = Draft {
+                    shop: &shop,
+                    lang,
+                    name: Some(name),
+                    message,
+                    order: Some(&order),
+                    unsubscribe_url: Some("https://hooks.example.in/unsubscribe/1"),
+                    now: &order.placed,
+                };
+                letters.push((format!("{} in {}", message.template(), lang.code()), draft.render().unwrap()));
+            }
+        }
+        letters
+    }
+
+    #[test]
+    fn every_mail_reads_well_in_both_languages_and_escapes_what_it_is_given() {
+        let letters = letters("<script>alert(1)</script>\r\nBcc: all@example.in");
+        assert_eq!(letters.len(), 24);
+        for (name, letter) in letters {
+            assert!((8..=78).contains(&letter.subject.chars().count()), "{name}: {}", letter.subject);
+            assert!(!letter.subject.contains(['\n', '\r', '{']), "{name}: {}", letter.subject);
+            assert!(letter.text.contains("\n-- \nDemo Cashback\n"), "{name}: the signature\n{}", letter.text);
+            assert!(!letter.text.contains("{{") && !letter.text.contains("&#"), "{name}:\n{}", letter.text);
+            assert!(!letter.text.contains("\n\n\n"), "{name}: holes in the text\n{}", letter.text);
+            assert!(!letter.html.contains("<script>alert"), "{name}: the name is not escaped");
+            assert!(!letter.html.contains("<Lane>"), "{name}: the address is not escaped");
+            // Nothing is fetched from elsewhere when the mail is opened.
+            assert!(!letter.html.contains("src=\"http") && !letter.html.contains("@import"), "{name}");
+        }
+    }
+}

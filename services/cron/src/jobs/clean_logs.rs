@@ -13,6 +13,10 @@ pub(crate) struct CleanLogs;
 const KEPT: [(&str, i64); 2] = [("audit_logs", 90), ("dead_letter_log", 90)];
 const RUNS_KEPT_DAYS: i32 = 90;
 const SAMPLES_KEPT_DAYS: i32 = 8;
+/// As long as somebody may tell an event again: a message that is forgotten could be sent twice.
+const MESSAGES_KEPT_DAYS: i32 = 400;
+/// The rest goes a week later.
+const MESSAGES_AT_ONCE: i64 = 100_000;
 
 #[async_trait]
 impl CronJob for CleanLogs {
@@ -21,7 +25,7 @@ impl CronJob for CleanLogs {
     }
 
     fn about(&self) -> &'static str {
-        "Audit and dead-letter logs, runs and samples older than their time go"
+        "Audit and dead-letter logs, runs, samples and messages older than their time go"
     }
 
     fn plan(&self) -> Plan {
@@ -43,8 +47,10 @@ impl CronJob for CleanLogs {
         }
         let runs = store::cron_runs::delete_older(&transaction, RUNS_KEPT_DAYS).await?;
         let samples = upkeep::delete_samples(&transaction, SAMPLES_KEPT_DAYS).await?;
+        let messages = store::notifications::delete_old(&transaction, MESSAGES_KEPT_DAYS, MESSAGES_AT_ONCE).await?;
         context.commit(transaction).await?;
-        Ok(Report::new().count("partitions_dropped", dropped).count("runs", runs).count("samples", samples))
+        let report = Report::new().count("partitions_dropped", dropped).count("runs", runs);
+        Ok(report.count("samples", samples).count("messages", messages))
     }
 }
 
