@@ -10,7 +10,7 @@ use crate::table::{Row, Table};
 use crate::worker::Told;
 use crate::{connect, redis_cpu};
 
-/// BullMQ needs this many to warm up.
+/// `BullMQ` needs this many to warm up.
 const BULLMQ_JOBS: u64 = 20_000;
 /// apalis-redis ends with an error when more than about 8,000 jobs wait.
 const APALIS_JOBS: u64 = 7_000;
@@ -26,7 +26,7 @@ pub(crate) async fn all(table: &mut Table) {
                 command
             })
             .await;
-            latency(table, &program).await;
+            latency(table, &program);
         }
         Err(why) => table.note(format!("BullMQ skipped: {why}")),
     }
@@ -81,11 +81,10 @@ fn apalis(sources: &Path, folder: &Path) -> Result<PathBuf, String> {
 /// Runs a peer's program and hears what it took.
 fn told(name: &str, command: &mut Command) -> Result<Told, String> {
     let mut process = Process::start(name, command);
-    let found = process.wait_for_line("what it took", Duration::from_secs(120), |line| {
+    process.wait_for_line("what it took", Duration::from_secs(120), |line| {
         let told = line.strip_prefix("told ").map(|text| serde_json::from_str(text).map_err(|error| error.to_string()));
         told.or_else(|| line.starts_with("failed").then(|| Err(line.to_owned())))
-    });
-    found
+    })
 }
 
 /// Bulk enqueue and drain; the better of three.
@@ -122,7 +121,7 @@ async fn measure(
     table.add(&format!("{name}: bulk enqueue"), "", Row { rate: Some(pushes[2]), ..Row::default() });
 }
 
-async fn latency(table: &mut Table, program: &Path) {
+fn latency(table: &mut Table, program: &Path) {
     let redis = Redis::start();
     let node = |mode: &str| {
         let mut command = Command::new("node");

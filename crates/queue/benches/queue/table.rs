@@ -25,7 +25,7 @@ impl Table {
         let ratio = row.rate.filter(|_| self.drain > 0.0).map(|rate| rate / self.drain);
         self.rows.push([
             what.to_owned(),
-            row.rate.map_or("-".to_owned(), |rate| thousands(rate)),
+            row.rate.map_or("-".to_owned(), thousands),
             number(ratio, 2),
             number(row.redis_us, 2),
             number(row.worker_us, 2),
