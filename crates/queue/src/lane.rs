@@ -301,7 +301,7 @@ impl Lane {
         match ended {
             Ended::One(epoch, job) => self.note_finished(epoch, job),
             Ended::Many(epoch, jobs) | Ended::Group(epoch, jobs) => {
-                jobs.into_iter().for_each(|job| self.note_finished(epoch, job))
+                jobs.into_iter().for_each(|job| self.note_finished(epoch, job));
             }
         }
         if self.in_hand == 0 {
