@@ -37,6 +37,9 @@ generate: ## Write the files that are made from the code: .env.example, the refe
 	cargo build --workspace --bins
 	target/debug/generate .
 
+bench: setup ## What the queue costs, beside peers and bare Redis (builds in release, takes minutes)
+	cargo bench --workspace --bench queue
+
 fmt: ## Format everything
 	cargo fmt --all
 

@@ -11,7 +11,10 @@ mod tick;
 mod watch;
 
 use std::collections::{HashSet, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use kv::redis::RedisError;
@@ -34,7 +37,43 @@ use crate::settings::{Rate, WorkerSettings};
 /// What a task sends when it ends, with the epoch of the lease it was claimed under.
 enum Ended {
     One(u64, Finished),
+    Group(u64, Vec<Finished>),
     Many(u64, Vec<Finished>),
+}
+
+/// Jobs that take no longer than this on average, in microseconds, are started in groups…
+const QUICK_US: u64 = 20;
+/// …of this many, so that a group holds a thread for well under a millisecond.
+const GROUP: usize = 32;
+
+type Run = Pin<Box<dyn Future<Output = Finished> + Send>>;
+
+/// Runs jobs one after the other as long as they end at once; each that has to wait goes on as a task of its own.
+async fn run_group(
+    shop: Arc<Shop>,
+    group: Vec<Claimed>,
+    epoch: u64,
+    ended: mpsc::UnboundedSender<Ended>,
+    jobs: TaskTracker,
+) {
+    let mut finished = Vec::with_capacity(group.len());
+    for job in group {
+        let shop = shop.clone();
+        let mut run: Run = Box::pin(async move { run_one(&shop, job).await });
+        match futures_util::poll!(run.as_mut()) {
+            Poll::Ready(job) => finished.push(job),
+            Poll::Pending => {
+                let ended = ended.clone();
+                jobs.spawn(async move {
+                    let finished = run.await;
+                    let _lane_is_gone = ended.send(Ended::One(epoch, finished));
+                });
+            }
+        }
+    }
+    if !finished.is_empty() {
+        let _lane_is_gone = ended.send(Ended::Group(epoch, finished));
+    }
 }
 
 /// What a lane is made of.
@@ -70,7 +109,7 @@ pub(crate) struct Lane {
     /// Claim numbers of calls whose answer was lost: Redis may have jobs in hand under them.
     uncertain: Vec<std::ops::Range<u64>>,
     /// Claim numbers of what Redis has in hand for this lease, as far as is known here.
-    known: HashSet<u64>,
+    known: HashSet<u64, foldhash::fast::RandomState>,
     watches: [Watch; 2],
 
     /// Handlers, or batches, that may run at a time.
@@ -78,6 +117,8 @@ pub(crate) struct Lane {
     /// Jobs that may be in hand.
     limit: usize,
     running: usize,
+    /// How long a job takes lately, in microseconds.
+    pace_us: u64,
     in_hand: usize,
     /// Claimed, not started.
     backlog: VecDeque<(Claimed, Instant)>,
@@ -135,9 +176,10 @@ impl Lane {
             epoch: 0,
             next: 1,
             uncertain: Vec::new(),
-            known: HashSet::new(),
+            known: HashSet::default(),
             concurrency,
             running: 0,
+            pace_us: 1_000,
             in_hand: 0,
             backlog: VecDeque::new(),
             batches,
@@ -232,15 +274,13 @@ impl Lane {
 
     /// Starts what was claimed, as far as concurrency allows.
     fn start(&mut self) {
-        while self.running < self.concurrency
-            && let Some((job, _)) = self.backlog.pop_front()
-        {
-            self.running += 1;
-            let (shop, ended, epoch) = (self.shop.clone(), self.ended.clone(), self.epoch);
-            self.jobs.spawn(async move {
-                let finished = run_one(&shop, job).await;
-                let _lane_is_gone = ended.send(Ended::One(epoch, finished));
-            });
+        while self.running < self.concurrency && !self.backlog.is_empty() {
+            // Jobs that end at once share a task: making one for each costs as much as they do.
+            let most = if self.pace_us <= QUICK_US { GROUP } else { 1 };
+            let count = most.min(self.concurrency - self.running).min(self.backlog.len());
+            let group = self.backlog.drain(..count).map(|(job, _)| job).collect();
+            self.running += count;
+            self.jobs.spawn(run_group(self.shop.clone(), group, self.epoch, self.ended.clone(), self.jobs.clone()));
         }
         let now = self.alone || self.permit.is_some();
         while self.running < self.concurrency
@@ -256,10 +296,13 @@ impl Lane {
     }
 
     fn note_ended(&mut self, ended: Ended) {
-        self.running = self.running.saturating_sub(1);
+        let tasks = if let Ended::Group(_, jobs) = &ended { jobs.len() } else { 1 };
+        self.running = self.running.saturating_sub(tasks);
         match ended {
             Ended::One(epoch, job) => self.note_finished(epoch, job),
-            Ended::Many(epoch, jobs) => jobs.into_iter().for_each(|job| self.note_finished(epoch, job)),
+            Ended::Many(epoch, jobs) | Ended::Group(epoch, jobs) => {
+                jobs.into_iter().for_each(|job| self.note_finished(epoch, job));
+            }
         }
         if self.in_hand == 0 {
             self.permit = None;
@@ -273,6 +316,7 @@ impl Lane {
         }
         self.in_hand = self.in_hand.saturating_sub(1);
         self.measures.ended(&job);
+        self.pace_us = (self.pace_us * 15 + job.run_us) / 16;
         if job.outcome != "returned" && job.outcome != "left" {
             self.vitals.ended();
         }

@@ -1,6 +1,6 @@
 //! What a lane counts of its jobs: for Prometheus, for the minute's histograms in Redis, for the outage gate.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use domain::job::Queue;
@@ -12,13 +12,21 @@ use crate::histogram::bucket;
 /// How often counts leave the process.
 const FLUSH: Duration = Duration::from_secs(1);
 
+struct Ended {
+    kind: &'static str,
+    outcome: &'static str,
+    count: u64,
+    micros: u64,
+}
+
 pub(crate) struct Measures {
     queue: Queue,
     processed: Counter<u64>,
     seconds: Counter<f64>,
-    ended: HashMap<(&'static str, &'static str), (u64, u64)>,
-    waits: HashMap<u8, u64>,
-    runs: HashMap<u8, u64>,
+    /// How many ended and how long they took, by kind and outcome: so few that looking along them is fastest.
+    ended: Vec<Ended>,
+    waits: BTreeMap<u8, u64>,
+    runs: BTreeMap<u8, u64>,
     ok: u64,
     bad: u64,
     flushed: Instant,
@@ -35,9 +43,9 @@ impl Measures {
                 .with_unit("s")
                 .with_description("Time that jobs took, added up")
                 .build(),
-            ended: HashMap::new(),
-            waits: HashMap::new(),
-            runs: HashMap::new(),
+            ended: Vec::new(),
+            waits: BTreeMap::new(),
+            runs: BTreeMap::new(),
             ok: 0,
             bad: 0,
             flushed: Instant::now(),
@@ -46,9 +54,11 @@ impl Measures {
 
     /// Counts a job that ended.
     pub(crate) fn ended(&mut self, job: &Finished) {
-        let (count, micros) = self.ended.entry((job.kind, job.outcome)).or_default();
-        *count += 1;
-        *micros += job.run_us;
+        let (kind, outcome) = (job.kind, job.outcome);
+        match self.ended.iter_mut().find(|ended| ended.kind == kind && ended.outcome == outcome) {
+            Some(ended) => (ended.count, ended.micros) = (ended.count + 1, ended.micros + job.run_us),
+            None => self.ended.push(Ended { kind, outcome, count: 1, micros: job.run_us }),
+        }
         match job.outcome {
             "done" => self.ok += 1,
             // What is buried unread was never tried.
@@ -73,7 +83,7 @@ impl Measures {
             return Vec::new();
         }
         self.flushed = Instant::now();
-        for ((kind, outcome), (count, micros)) in self.ended.drain() {
+        for Ended { kind, outcome, count, micros } in self.ended.drain(..) {
             let labels = [
                 KeyValue::new("queue", self.queue.name()),
                 KeyValue::new("kind", kind),
@@ -82,8 +92,9 @@ impl Measures {
             self.processed.add(count, &labels);
             self.seconds.add(Duration::from_micros(micros).as_secs_f64(), &labels);
         }
-        let waits = self.waits.drain().map(|(bucket, count)| (format!("wait:{bucket}"), count));
-        let runs = self.runs.drain().map(|(bucket, count)| (format!("run:{bucket}"), count));
+        let waits =
+            std::mem::take(&mut self.waits).into_iter().map(|(bucket, count)| (format!("wait:{bucket}"), count));
+        let runs = std::mem::take(&mut self.runs).into_iter().map(|(bucket, count)| (format!("run:{bucket}"), count));
         waits.chain(runs).collect()
     }
 }

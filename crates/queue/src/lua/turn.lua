@@ -38,6 +38,18 @@ if rate > 0 then
     wanted = math.min(wanted, math.floor(tokens))
 end
 
+-- Numbers as text, cheaply: writing one as a decimal costs Redis as much as storing a job, so ten share it.
+local tens, text = -1, ''
+local digits = {[0] = '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'}
+local function decimal(n)
+    local upper = math.floor(n / 10)
+    if upper ~= tens then
+        tens = upper
+        text = upper > 0 and string.format('%d', upper) or ''
+    end
+    return text .. digits[n % 10]
+end
+
 local bodies, fields, state, number = {}, {}, 0, 0
 if redis.call('LLEN', KEYS[8]) > 0 then
     -- What was in hand when a worker died runs alone, so that a poison pill takes nobody with it. The turn is "r" and the
@@ -79,7 +91,7 @@ if state == 0 then
     if share > 0 then bodies = redis.call('LPOP', KEYS[2], share) or {} end
     number = #bodies
     for i = 1, number do
-        fields[2 * i - 1] = (first + i - 1) .. 'u'
+        fields[2 * i - 1] = decimal(first + i - 1) .. 'u'
         fields[2 * i] = bodies[i]
     end
     if waiting > 0 and number < wanted then
@@ -87,7 +99,7 @@ if state == 0 then
         for i = 1, #rest do
             local place = number + i
             bodies[place] = rest[i]
-            fields[2 * place - 1] = first + place - 1
+            fields[2 * place - 1] = decimal(first + place - 1)
             fields[2 * place] = rest[i]
         end
     end

@@ -1,0 +1,167 @@
+//! The ledger beside the same work done bare, in one run on one throw-away Postgres with `fsync` on:
+//! postings one at a time and in batches beside `pgbench` crediting a wallet in one statement, clicks beside a bare `COPY`,
+//! and a pull of 100,000 transactions with matching, cashback and entries.
+//!
+//! `cargo bench --workspace --profile ci --bench ledger`
+
+mod bare;
+mod shop;
+
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use domain::money::Paise;
+use domain::network::Network;
+use domain::transaction::NetworkTransaction;
+use domain::wallet::{Account, Transfer, TransferKind};
+use futures_util::future::join_all;
+use store::{Client, cashback, clicks, wallet};
+
+use shop::Shop;
+
+const WRITERS: usize = 16;
+const PERIOD: Duration = Duration::from_secs(6);
+const BATCH: usize = 200;
+const CLICKS: usize = 200_000;
+const FLUSH: usize = 5_000;
+const PURCHASES: usize = 100_000;
+const PAGE: usize = 500;
+
+#[tokio::main]
+async fn main() {
+    // `cargo test --benches` only wants to know that it can be built.
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    let server = bare::Server::start();
+    let shop = Shop::open(&server, WRITERS + 8).await;
+
+    // Side by side, twice in turn, so that a busy moment does not fall on one of them only.
+    let (mut plain, mut single, mut batched) = (0.0_f64, 0.0_f64, 0.0_f64);
+    for round in 0..2 {
+        plain = plain.max(server.pgbench(WRITERS, PERIOD));
+        single = single.max(postings(&shop, round).await);
+        batched = batched.max(batches(&shop, round).await);
+    }
+    println!("wallet credit by pgbench, one statement       {plain:>10.0} /s   {WRITERS} clients");
+    println!("ledger posting, one at a time                 {single:>10.0} /s   {:.0} % of it", 100.0 * single / plain);
+    println!("ledger postings in batches of {BATCH}             {batched:>10.0} /s");
+
+    let copied = bare::copy(&shop, CLICKS, FLUSH).await;
+    let flushed = flush(&shop).await;
+    println!("clicks by a bare COPY into the same table     {copied:>10.0} /s");
+    println!(
+        "click flush, idempotent                       {flushed:>10.0} /s   {:.0} % of it",
+        100.0 * flushed / copied
+    );
+
+    for what in ["new and matched", "the same again"] {
+        let pulled = pull(&shop).await;
+        let alone = 1.0 / (pulled.ours + pulled.servers);
+        println!(
+            "pull of {PURCHASES}, {what:<16}           {:>10.0} /s   {} ledger entries",
+            pulled.rate, pulled.entries
+        );
+        println!(
+            "  processor time a row: {:.0} us ours, {:.0} us Postgres'; {alone:.0} /s on processors of its own",
+            pulled.ours * 1e6,
+            pulled.servers * 1e6
+        );
+    }
+    let drift = wallet::drift(&shop.pool.get().await.unwrap(), 1).await.unwrap();
+    assert!(drift.is_empty(), "the books are right after all of it");
+}
+
+fn per_second(count: usize, begin: Instant) -> f64 {
+    f64::from(u32::try_from(count).unwrap()) / begin.elapsed().as_secs_f64()
+}
+
+fn credit(shop: &Shop, number: usize, key: String) -> Transfer {
+    Transfer {
+        debit: Account::CashbackExpense,
+        credit: Account::User(shop.users[number % shop.users.len()]),
+        amount: Paise::new(100),
+        kind: TransferKind::CashbackCredit,
+        key,
+        reason: serde_json::json!({}),
+    }
+}
+
+async fn postings(shop: &Shop, round: usize) -> f64 {
+    let begin = Instant::now();
+    let tasks = (0..WRITERS).map(|writer| async move {
+        let client = shop.pool.get().await.unwrap();
+        let mut count = 0;
+        while begin.elapsed() < PERIOD {
+            let number = writer * 7_919 + count * 31;
+            wallet::post(&client, &credit(shop, number, format!("one:{round}:{writer}:{count}"))).await.unwrap();
+            count += 1;
+        }
+        count
+    });
+    let count = join_all(tasks).await.into_iter().sum();
+    per_second(count, begin)
+}
+
+async fn batches(shop: &Shop, round: usize) -> f64 {
+    let begin = Instant::now();
+    let tasks = (0..4_usize).map(|writer| async move {
+        let client = shop.pool.get().await.unwrap();
+        let mut count = 0;
+        while begin.elapsed() < PERIOD {
+            let batch: Vec<_> = (count..count + BATCH)
+                .map(|number| credit(shop, writer * 7_919 + number * 31, format!("many:{round}:{writer}:{number}")))
+                .collect();
+            wallet::post_many(&client, &batch).await.unwrap();
+            count += BATCH;
+        }
+        count
+    });
+    let count = join_all(tasks).await.into_iter().sum();
+    per_second(count, begin)
+}
+
+async fn flush(shop: &Shop) -> f64 {
+    let clicks: Vec<_> = (0..CLICKS).map(|number| shop.click(number)).collect();
+    let begin = Instant::now();
+    let mut client = shop.pool.get().await.unwrap();
+    for batch in clicks.chunks(FLUSH) {
+        let written = clicks::record(&mut client, &batch.iter().collect::<Vec<_>>()).await.unwrap();
+        assert_eq!(written, u64::try_from(batch.len()).unwrap());
+    }
+    per_second(CLICKS, begin)
+}
+
+/// What a pull came to: rows a second, entries, and the processor seconds that a row took.
+struct Pulled {
+    rate: f64,
+    entries: u64,
+    ours: f64,
+    servers: f64,
+}
+
+/// Pages as a run settles them: one transaction each, the history, the cashback, the entries and the mails with it.
+async fn pull(shop: &Shop) -> Pulled {
+    let reports: Vec<_> = (0..PURCHASES).map(|number| shop.report(number)).collect();
+    let mut client = shop.pool.get().await.unwrap();
+    let backend: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+    let processes = [std::process::id(), u32::try_from(backend).unwrap()];
+    let before = processes.map(bare::processor_seconds);
+    let begin = Instant::now();
+    let mut entries = 0;
+    for page in reports.chunks(PAGE) {
+        entries += settle(&mut client, page).await;
+    }
+    let rate = per_second(PURCHASES, begin);
+    let rows = f64::from(u32::try_from(PURCHASES).unwrap());
+    let [ours, servers] = [0, 1].map(|place| (bare::processor_seconds(processes[place]) - before[place]) / rows);
+    Pulled { rate, entries, ours, servers }
+}
+
+async fn settle(client: &mut Client, page: &[NetworkTransaction]) -> u64 {
+    let transaction = client.transaction().await.unwrap();
+    let settled = cashback::settle(&transaction, Network::Admitad, page, "pull", Utc::now()).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(settled.unmatched, 0, "every purchase has its click");
+    settled.postings
+}
