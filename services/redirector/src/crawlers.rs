@@ -53,6 +53,12 @@ fn reason(pattern: &str) -> String {
     format!("user agent matches {pattern}")
 }
 
+/// Compiles the patterns, and searches once so that the engines build their tables: before a port is bound, not in front of
+/// the first shopper.
+pub(crate) fn prepare() {
+    let _only_for_its_tables = recognise("Mozilla/5.0 (X11; Linux x86_64) prepare");
+}
+
 /// Why a `User-Agent` is taken for a crawler's, if it is. Costs some microseconds: callers remember the answer.
 pub(crate) fn recognise(user_agent: &str) -> Option<&'static str> {
     if user_agent.trim().is_empty() {

@@ -35,6 +35,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(settings: Settings, life: chassis::Life) -> anyhow::Result<()> {
+    crawlers::prepare();
     let pool = store::Pool::connect(&settings.store)?;
     let kv = kv::Kv::connect(&settings.kv)?;
     let folder = &settings.spool_folder;
