@@ -55,9 +55,15 @@ fn done(command: &mut Command) -> Result<(), String> {
 fn bullmq(sources: &Path, folder: &Path) -> Result<PathBuf, String> {
     done(Command::new("npm").arg("--version")).map_err(|_why| "npm is not installed".to_owned())?;
     std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
-    if !folder.join("node_modules/bullmq").exists() {
+    if !folder.join("node_modules/ioredis").exists() {
         done(Command::new("npm").current_dir(folder).args(["init", "-y"]))?;
-        done(Command::new("npm").current_dir(folder).args(["install", "--no-audit", "--no-fund", "bullmq@6"]))?;
+        done(Command::new("npm").current_dir(folder).args([
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "bullmq@6",
+            "ioredis@5",
+        ]))?;
     }
     let program = folder.join("bullmq.js");
     std::fs::copy(sources.join("bullmq.js"), &program).map_err(|error| error.to_string())?;
