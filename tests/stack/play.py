@@ -34,7 +34,7 @@ OVERRIDE = f"""
 version: "3.8"
 services:
   provider-sim:
-    image: cashback/provider-sim:latest
+    image: cashback/provider-sim:{os.environ.get("TAG", "latest")}
     command: ["--host", "0.0.0.0", "--port", "8080", "--inbox-limit", "50000", "--journal-limit", "50000"]
     networks: [app]
     ports: ["127.0.0.1:{SIM}:8080"]

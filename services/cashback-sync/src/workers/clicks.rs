@@ -13,6 +13,7 @@ use telemetry::metrics::{Counter, Histogram};
 
 use crate::apply::{ApplyError, rematch};
 use crate::parts::Parts;
+use crate::workers::POSTGRES_PAUSE;
 
 /// How far ahead of ours a redirector's clock may be.
 const AHEAD: TimeDelta = TimeDelta::days(1);
@@ -89,7 +90,7 @@ impl Clicks {
                     let text = format!("{error:#}");
                     outcomes.extend(part.iter().map(|_| {
                         Err(if is_transient {
-                            JobError::Retry(anyhow!("{text}"))
+                            JobError::Defer(POSTGRES_PAUSE, anyhow!("{text}"))
                         } else {
                             JobError::Fail(anyhow!("{text}"))
                         })

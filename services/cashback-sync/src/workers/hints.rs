@@ -10,6 +10,7 @@ use queue::{Handler, JobContext, JobError, Outcome};
 use crate::apply::apply;
 use crate::evidence::note_error;
 use crate::parts::Parts;
+use crate::workers::POSTGRES_PAUSE;
 
 /// Networks' reports lag behind their postbacks by up to half an hour; after this long the daily pull is trusted instead.
 const PATIENCE: chrono::TimeDelta = chrono::TimeDelta::hours(3);
@@ -71,7 +72,7 @@ impl Handler<ConfirmHint> for Hints {
         // A transaction without a click is looked for again by a job of its own.
         match apply(&self.parts, hint.network, rows, "postback", None, false).await {
             Ok(_applied) => Ok(()),
-            Err(error) if error.is_transient() => Err(JobError::Retry(error.into())),
+            Err(error) if error.is_transient() => Err(JobError::Defer(POSTGRES_PAUSE, error.into())),
             Err(error) => Err(JobError::Fail(error.into())),
         }
     }

@@ -10,6 +10,7 @@ use store::transactions;
 
 use crate::apply::{ApplyError, rematch};
 use crate::parts::Parts;
+use crate::workers::POSTGRES_PAUSE;
 
 /// See the module.
 pub(crate) struct Matches {
@@ -41,7 +42,7 @@ impl Handler<MatchTransaction> for Matches {
             Ok(Some(true)) => return Ok(()),
             Ok(Some(false)) => anyhow!("transaction {} belongs to no click we know", job.transaction_id),
             Ok(None) => return Err(JobError::Fail(anyhow!("there is no transaction {}", job.transaction_id))),
-            Err(error) if error.is_transient() => return Err(JobError::Retry(error.into())),
+            Err(error) if error.is_transient() => return Err(JobError::Defer(POSTGRES_PAUSE, error.into())),
             Err(error) => return Err(JobError::Fail(error.into())),
         };
         Err(if context.attempt < context.max_attempts {
