@@ -5,10 +5,12 @@ mod access;
 mod api;
 mod assets;
 mod autoscale;
+mod chart;
 mod command;
 mod cron;
 mod dead;
 mod error;
+mod live;
 mod login;
 mod mask;
 mod offers;
@@ -74,9 +76,11 @@ async fn serve(settings: &Settings, life: &Life) -> anyhow::Result<()> {
         producer,
         secure_cookies: settings.secure_cookies,
         passwords: Semaphore::new(2),
+        live: live::Live::new(),
         shutdown: life.shutdown(),
         tasks: life.tasks().clone(),
     });
+    life.tasks().spawn(live::keep(state.clone()));
     chassis::http::serve(life, &settings.http, move |config| {
         config.app_data(state.clone()).configure(routes::configure);
     })

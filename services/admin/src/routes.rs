@@ -12,7 +12,7 @@ use crate::access::{self, Rule};
 use crate::api::ApiError;
 use crate::error::PageError;
 use crate::role::Role::{self, Finance, Operator, Viewer};
-use crate::{api, assets, cron, dead, login, offers, people, queues, records, sync, wallets, webhooks, workers};
+use crate::{api, assets, cron, dead, live, login, offers, people, queues, records, sync, wallets, webhooks, workers};
 
 /// Everybody who is logged in.
 const LOOK: Rule = Rule::People(&[Viewer, Operator, Finance]);
@@ -132,6 +132,8 @@ static PAGES: &[Route] = &[
     post!("/admin/logout", LOOK, "Log out", login::leave),
     get!("/admin/assets/{name}", Rule::Anyone, "Style and script", assets::serve),
     get!("/admin/workers", LOOK, "Workers, queues, what is wrong", workers::page),
+    get!("/admin/workers/now", LOOK, "What changes by the second", live::now),
+    get!("/admin/live", LOOK, "The same as a stream", live::events),
     get!("/admin/queues", LOOK, "Queues", queues::list),
     get!("/admin/queues/{queue}", LOOK, "A queue: what waits, what is put off", queues::page),
     post!("/admin/queues/{queue}/pause", STEER, "Pause a queue", queues::pause),

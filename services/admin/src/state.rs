@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::{Caller, Who};
+use crate::live::Live;
 
 /// Shared by all handlers.
 pub(crate) struct State {
@@ -21,6 +22,7 @@ pub(crate) struct State {
     pub(crate) secure_cookies: bool,
     /// Checking a password takes 19 MiB and a core; this many are checked at once.
     pub(crate) passwords: Semaphore,
+    pub(crate) live: Live,
     pub(crate) shutdown: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }

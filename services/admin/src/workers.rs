@@ -11,6 +11,7 @@ use serde::Serialize;
 use store::{alerts, upkeep};
 
 use crate::access::Who;
+use crate::chart::{self, Chart, Span};
 use crate::error::PageError;
 use crate::state::State;
 use crate::view::{self, Page};
@@ -224,10 +225,25 @@ impl Now {
 struct WorkersPage {
     page: Page,
     now: Now,
+    day: bool,
+    charts: [Chart; 2],
+}
+
+/// How far the charts look back: `24h`, or an hour.
+#[derive(serde::Deserialize)]
+pub(crate) struct Looking {
+    #[serde(default)]
+    span: String,
 }
 
 /// The page.
-pub(crate) async fn page(state: web::Data<State>, who: Who) -> Result<HttpResponse, PageError> {
+pub(crate) async fn page(
+    state: web::Data<State>,
+    who: Who,
+    query: web::Query<Looking>,
+) -> Result<HttpResponse, PageError> {
+    let span = Span::of(&query.span);
     let now = Now::read(&state).await?;
-    view::html(&WorkersPage { page: Page::new(who, "workers"), now })
+    let charts = chart::charts(&state, span).await?;
+    view::html(&WorkersPage { page: Page::new(who, "workers"), now, day: span == Span::Day, charts })
 }
