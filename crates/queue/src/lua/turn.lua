@@ -23,7 +23,7 @@ local wanted = tonumber(ARGV[3])
 if wanted == 0 then return {0, 0} end
 local first = tonumber(ARGV[4])
 local turn = ARGV[1] .. ':' .. ARGV[2]
-
+if tonumber(redis.call('HGET', KEYS[10], turn) or 0) > first then return {-2, 0} end
 if redis.call('EXISTS', KEYS[5]) == 1 then return {3, 0} end
 
 local rate, tokens, now = tonumber(ARGV[7]), 0, 0

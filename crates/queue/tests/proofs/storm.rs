@@ -39,9 +39,10 @@ pub(crate) async fn storm(stage: &Stage, jobs: u64, trouble: impl AsyncFnOnce())
     let pushed = Arc::new(AtomicU64::new(0));
     let pushing = tokio::spawn(push_all(Producer::new(stage.kv.clone()), jobs, pushed.clone()));
     let (mut trouble, mut kills) = (Some(trouble), 0);
-    let mut second = tokio::time::interval(Duration::from_secs(1));
+    // A quick machine is through in seconds: a kill each half second makes a storm there too.
+    let mut beat = tokio::time::interval(Duration::from_millis(500));
     while !pushing.is_finished() {
-        second.tick().await;
+        beat.tick().await;
         let victim = rand::rng().random_range(0..workers.len());
         workers[victim].kill();
         workers[victim] = stage.worker_that_starts(&quiet);

@@ -1,5 +1,7 @@
 //! Providers that fail, and processes that die.
 
+use std::time::Duration;
+
 use domain::job::Queue;
 use serde_json::json;
 use testkit::eventually_true;
@@ -15,23 +17,36 @@ async fn a_message_is_sent_once_however_often_its_event_is_told() {
     }
     post.becomes("cashback:1", "sent").await;
     post.becomes("text:1", "sent").await;
-    post.idle(Queue::Email).await;
-    post.idle(Queue::Sms).await;
+    // One that came while the first was being sent looks again later; it finds the message settled.
+    for queue in [Queue::Email, Queue::Sms] {
+        eventually_true("nothing is in hand", SOON, async || {
+            let stats = queue::admin::stats(&post.kv, queue).await.unwrap();
+            stats.waiting + stats.in_flight == 0
+        })
+        .await;
+    }
     let mails = post.inbox("asha@example.in").await;
     assert_eq!(mails.len(), 1, "{mails:?}");
     let html = mails[0]["html"].as_str().unwrap();
     assert!(html.contains("₹1,23,456.50"), "Indian grouping");
-    assert!(html.contains("Shoes &amp; More") && !html.contains("<b>Rao</b>"), "values are escaped");
+    assert!(
+        (html.contains("Shoes &amp; More") || html.contains("Shoes &#38; More")) && !html.contains("<b>Rao</b>"),
+        "values are escaped"
+    );
     assert_eq!(post.inbox("919800000001").await.len(), 1);
 }
 
 #[tokio::test]
 async fn refusals_for_now_burn_no_try_and_end_in_one_message() {
     let post = Post::open().await;
-    post.fault("sendgrid", "rate_limit", json!({"times": 2})).await;
+    // The minute's allowance is used up: SendGrid says when the next minute begins, and is asked then.
+    post.fault("sendgrid", "rate_limit", json!({"times": 1})).await;
     post.fault("sendgrid", "status", json!({"status": 503, "times": 2})).await;
     post.push(&credited("cashback:2", "asha@example.in")).await;
-    post.becomes("cashback:2", "sent").await;
+    eventually_true("it is sent in the next minute", Duration::from_secs(100), async || {
+        post.status("cashback:2").await.is_some_and(|(status, _)| status == "sent")
+    })
+    .await;
     assert_eq!(post.inbox("asha@example.in").await.len(), 1);
     assert_eq!(post.dead(Queue::Email).await, 0);
 }
