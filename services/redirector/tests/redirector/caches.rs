@@ -50,6 +50,8 @@ async fn redis_keeps_what_was_looked_up_and_forgets_it_after_its_time() {
     let shop = Shop::open().await;
     let unknown = domain::ids::OfferId::generate();
     let service = shop.redirector(&[]);
+    // Entries of offers that changed in the last minutes are forgotten at start, before which a click may come.
+    eventually_true("listening", SOON, async || service.logs().contains("listening for changes")).await;
     shop.click(&service, shop.offer.id, "192.0.2.7").send().await.unwrap();
     shop.click(&service, unknown, "192.0.2.7").send().await.unwrap();
     let mut redis = shop.connection().await;
@@ -59,6 +61,9 @@ async fn redis_keeps_what_was_looked_up_and_forgets_it_after_its_time() {
         (merchant, 200..=300),
         (format!("redirect:url:{unknown}"), 1..=30),
     ] {
+        // What was looked up is written behind the answer.
+        let mut looking = redis.clone();
+        eventually_true("it is kept", SOON, async || looking.exists(&key).await.unwrap()).await;
         let lives: i64 = redis.ttl(&key).await.unwrap();
         assert!(within.contains(&lives), "{key} {lives}");
     }
@@ -66,7 +71,6 @@ async fn redis_keeps_what_was_looked_up_and_forgets_it_after_its_time() {
     let text: String = redis.get(format!("redirect:url:{}", shop.offer.id)).await.unwrap();
     let _: () = redis.set(format!("redirect:url:{}", shop.offer.id), text.replace("shoes", "boots")).await.unwrap();
     let other = shop.redirector(&[]);
-    // Entries of offers that changed in the last minutes are forgotten at start, before which a click may come.
     eventually_true("listening", SOON, async || other.logs().contains("listening for changes")).await;
     let _: () = redis.set(format!("redirect:url:{}", shop.offer.id), text.replace("shoes", "boots")).await.unwrap();
     let answer = shop.click(&other, shop.offer.id, "192.0.2.7").send().await.unwrap();
