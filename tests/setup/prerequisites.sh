@@ -8,6 +8,8 @@ command -v redis-server >/dev/null || missing+=(redis-server)
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || missing+=(postgresql)
 command -v cc >/dev/null || missing+=(gcc)
 command -v setpriv >/dev/null || missing+=(util-linux)
+# The shell has a kill of its own; the tests need the program.
+type -P kill >/dev/null || missing+=(procps)
 
 if [ ${#missing[@]} -gt 0 ]; then
     if ! command -v apt-get >/dev/null; then
