@@ -14,6 +14,8 @@ need python3 python3
 compose() { if docker compose version > /dev/null 2>&1; then docker compose "$@"; else docker-compose "$@"; fi; }
 docker compose version > /dev/null 2>&1 || need docker-compose docker-compose
 
+# Debian's Python makes no environments without a package of its own.
+python3 -c 'import ensurepip' 2> /dev/null || need ensurepip python3-venv
 venv=target/static-checks
 [ -x $venv/bin/kubernetes-validate ] || { python3 -m venv $venv && $venv/bin/pip install -q kubernetes-validate; }
 kubectl=$(command -v kubectl || true)
