@@ -1,4 +1,4 @@
-//! Ten thousand jobs while workers are killed every second and servers go away: none is lost, each effect is made once.
+//! Ten thousand jobs while workers are killed twice a second and servers go away: none is lost, each effect is made once.
 
 use std::collections::HashSet;
 use std::path::Path;
