@@ -9,7 +9,7 @@ use store::{Pool, admin_users, api_tokens};
 
 use crate::role::Role;
 use crate::settings::Settings;
-use crate::{autoscale, password, routes, seed};
+use crate::{autoscale, password, routes, seed, webhooks};
 
 /// What can be asked on the command line.
 #[derive(Debug, Subcommand)]
@@ -55,6 +55,12 @@ pub(crate) enum Command {
         #[arg(long, value_delimiter = ',')]
         scopes: Vec<String>,
     },
+    /// Stored webhooks: work them off again
+    Webhooks {
+        /// What to do with them
+        #[command(subcommand)]
+        deed: webhooks::Command,
+    },
     /// List every route with who may use it, a line of JSON each
     Routes,
 }
@@ -93,6 +99,7 @@ impl Command {
                 Ok(())
             }
             Self::Routes => Ok(()),
+            Self::Webhooks { deed } => deed.run(&pool).await,
             Self::Autoscale(options) => autoscale::run(options, settings.scaling).await,
             Self::CreateToken { name, scopes } => {
                 let token = password::token()?;
@@ -104,7 +111,8 @@ impl Command {
     }
 }
 
-fn print(text: &str) {
+/// A line for whoever called.
+pub(crate) fn print(text: &str) {
     // A reader that went away is no error.
     let _closed = writeln!(std::io::stdout(), "{text}");
 }

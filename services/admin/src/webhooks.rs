@@ -1,5 +1,7 @@
 //! Webhooks: what came, what it was taken for, what it did; again with a preview.
 
+mod command;
+
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use chrono::{DateTime, Utc};
@@ -15,6 +17,8 @@ use crate::queues::Why;
 use crate::state::{Actor, Deed, State};
 use crate::view::{self, Done, Page};
 use crate::{api, mask};
+
+pub(crate) use self::command::Command;
 
 /// A line of the list.
 #[derive(Debug, Serialize, JsonSchema)]

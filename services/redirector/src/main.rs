@@ -5,6 +5,7 @@ mod class;
 mod client;
 mod crawlers;
 mod limit;
+mod lint;
 mod metrics;
 mod out;
 mod pages;
@@ -55,6 +56,7 @@ async fn run(settings: Settings, life: chassis::Life) -> anyhow::Result<()> {
         Some(key) => key.expose_secret().as_bytes().to_vec(),
         None => rand::random::<[u8; 32]>().to_vec(),
     };
+    let schemes = settings.visits.schemes;
     let shared = Shared {
         repeats: Arc::new(class::Repeats::new(settings.visits.repeat_seconds)),
         visits: settings.visits,
@@ -78,6 +80,7 @@ async fn run(settings: Settings, life: chassis::Life) -> anyhow::Result<()> {
     let stats = web::Data::new(stats);
 
     let tasks = life.tasks();
+    tasks.spawn(lint::at_start(pool.clone(), schemes, life.shutdown()));
     tasks.spawn(changes::follow(pool, catalogue, life.shutdown()));
     tasks.spawn(spool::replay(spool.clone(), queue::Producer::new(kv), health, life.shutdown()));
     life.ready("spool", move || {

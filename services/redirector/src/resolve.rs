@@ -281,11 +281,7 @@ impl Catalogue {
             terms
         };
         let checked = terms.ok_or(Unusable::NoMerchant).and_then(|terms| Merchant::check(id, &terms, self.0.schemes));
-        let checked = checked.map(Arc::new).inspect_err(|error| {
-            let chain = std::iter::successors(std::error::Error::source(error), |error| error.source());
-            let chain: Vec<_> = std::iter::once(error.to_string()).chain(chain.map(ToString::to_string)).collect();
-            tracing::error!(merchant.id = %id, error.chain = chain.join(": "), "the merchant cannot be used; its shoppers get an error page");
-        });
+        let checked = checked.map(Arc::new).inspect_err(|error| error.tell(id));
         Ok(Arc::new(HeldMerchant { checked: checked.ok(), mark: Arc::default(), loaded }))
     }
 

@@ -74,6 +74,16 @@ pub(crate) enum Unusable {
     NoMerchant,
 }
 
+impl Unusable {
+    /// Puts it into the log, with everything that is wrong.
+    pub(crate) fn tell(&self, merchant: MerchantId) {
+        let whole: &dyn std::error::Error = self;
+        let chain: Vec<_> =
+            std::iter::successors(Some(whole), |error| error.source()).map(ToString::to_string).collect();
+        tracing::error!(merchant.id = %merchant, error.chain = chain.join(": "), "the merchant cannot be used; its shoppers get an error page");
+    }
+}
+
 /// A merchant whose template and hosts have been checked.
 #[derive(Debug)]
 pub(crate) struct Merchant {

@@ -1,10 +1,13 @@
 //! What a click gets, and what it does not.
 
+use std::time::Duration;
+
 use domain::click::ClickClass;
 use domain::clock::{Clock, SystemClock};
 use domain::money::{BasisPoints, Paise};
 use reqwest::Method;
 use store::catalogue;
+use testkit::eventually_true;
 
 use crate::shop::{PHONE, Shop, click_in, location};
 
@@ -129,6 +132,22 @@ async fn a_catalogue_that_cannot_be_used_is_our_fault_and_said_so() {
     let answer = shop.click(&service, shop.offer.id, "192.0.2.7").send().await.unwrap();
     assert_eq!(answer.status(), 503);
     assert!(shop.clicks().await.is_empty());
+}
+
+#[tokio::test]
+async fn templates_that_would_lose_clicks_are_told_at_the_start() {
+    let shop = Shop::open().await;
+    let client = shop.database.pool().get().await.unwrap();
+    let mut merchant = shop.merchant.clone();
+    merchant.tracking_template = "https://ad.admitad.com/g/HASH/?subid3={click_id}&x={your-sub-aff-id}".to_owned();
+    assert!(catalogue::update_merchant(&client, &merchant).await.unwrap());
+    let service = shop.redirector(&[]);
+    // Nobody has clicked.
+    eventually_true("the merchant is told", Duration::from_secs(10), async || {
+        let logs = service.logs();
+        logs.contains("the merchant cannot be used") && logs.contains("subid3") && logs.contains("your-sub-aff-id")
+    })
+    .await;
 }
 
 #[tokio::test]

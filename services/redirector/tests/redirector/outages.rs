@@ -98,6 +98,42 @@ async fn serial_redis_stops_under_load_and_no_click_is_lost() {
     assert!(elements - clicks <= 40, "{elements} elements for {clicks} clicks");
 }
 
+/// Redis is away for `REDIS_AWAY_SECONDS`, 4 unless told otherwise.
+#[tokio::test]
+async fn serial_after_an_outage_postgres_has_every_click_once() {
+    let seconds: usize = std::env::var("REDIS_AWAY_SECONDS").map_or(4, |text| text.parse().unwrap());
+    let mut shop = Shop::open().await;
+    let service = shop.redirector(&[]);
+    let flush = Service::start(
+        "cashback-sync",
+        &[("DATABASE_URL", &shop.database.url()), ("REDIS_URL", &shop.redis.url()), ("CLICK_FLUSH_INTERVAL_MS", "250")],
+    );
+    let crowd = Crowd::start(&shop, &service, 1_000);
+    crowd.go_on(1_000).await;
+    shop.redis.stop();
+    for _ in 0..seconds {
+        crowd.go_on(1_000).await;
+    }
+    shop.redis.start_again();
+    crowd.go_on(1_000).await;
+    let (sent, failed) = crowd.stop().await;
+    assert!(failed.is_empty(), "{failed:?}");
+    assert!(sent.len() >= (seconds + 2) * 1_000);
+    let client = shop.database.pool().get().await.unwrap();
+    let stored = async || -> Vec<ClickId> {
+        let rows = client.query("SELECT id FROM affiliate_clicks", &[]).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    };
+    eventually_true("every click in Postgres", SOON * 2, async || stored().await.len() >= sent.len()).await;
+    // Nothing comes after that either: spool and list are empty.
+    eventually_true("an empty spool", SOON, async || segments(&shop).is_empty() && shop.clicks().await.is_empty())
+        .await;
+    let stored = stored().await;
+    assert_eq!(stored.iter().copied().collect::<HashSet<_>>(), sent, "none lost, none from nowhere");
+    assert_eq!(stored.len(), sent.len(), "none twice");
+    drop(flush);
+}
+
 #[tokio::test]
 async fn serial_a_redis_that_hangs_holds_nobody_up_for_long() {
     let shop = Shop::open().await;

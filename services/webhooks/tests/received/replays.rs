@@ -1,8 +1,10 @@
 //! Working off stored webhooks again.
 
+use std::process::{Command, Output};
+
 use domain::ids::{ReplayId, WebhookId};
 use store::webhooks::{self, Replay};
-use testkit::eventually;
+use testkit::{binary, eventually};
 
 use crate::events::{event, payment};
 use crate::shop::{SOON, Shop, TOKEN};
@@ -85,4 +87,55 @@ async fn what_to_replay_is_found_by_source_and_time() {
         (found("razorpay", false).await, found("razorpay", true).await, found("admitad", false).await),
         (2, 1, 0)
     );
+}
+
+/// `admin webhooks replay` with these arguments, and what it said.
+fn on_the_command_line(shop: &Shop, arguments: &[&str]) -> (Output, String) {
+    let output = Command::new(binary("admin"))
+        .env("DATABASE_URL", shop.database.url())
+        .args(["webhooks", "replay"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output, said)
+}
+
+#[tokio::test]
+async fn the_command_line_previews_replays_and_reports() {
+    let shop = Shop::open().await;
+    let (user, product) = (shop.shopper().await, shop.product(2).await);
+    // The order comes after its payment, so the event has no effect by itself.
+    shop.razorpay(&event("payment.captured", &[("payment", payment("pay_1", "order_1", 49_900, "captured"))])).await;
+    shop.order(user, "order_1", product, 1).await;
+    let id = only_webhook(&shop).await.to_string();
+
+    let (output, said) = on_the_command_line(&shop, &["--id", &id, "--dry-run"]);
+    assert!(output.status.success() && said.contains("previewed") && said.contains("1 asked for, all ended"), "{said}");
+    assert_eq!(shop.text("SELECT status FROM orders").await, "created", "a preview changes nothing");
+    for expected in ["is fulfilled", "stays fulfilled"] {
+        let since = ["--source", "razorpay", "--since", "2020-01-01T00:00:00Z", "--reason", "it was lost"];
+        let (output, said) = on_the_command_line(&shop, &since);
+        assert!(output.status.success() && said.contains("applied") && said.contains(expected), "{said}");
+    }
+    assert_eq!(shop.count("SELECT count(*) FROM voucher_codes WHERE order_item_id IS NOT NULL").await, 1);
+    assert_eq!(
+        shop.count("SELECT count(*) FROM audit_logs WHERE action = 'webhook.replay' AND reason = 'it was lost'").await,
+        2
+    );
+    let (output, said) =
+        on_the_command_line(&shop, &["--source", "razorpay", "--since", "2020-01-01T00:00:00Z", "--without-effect"]);
+    assert!(output.status.success() && said.contains("no accepted webhook is like that"), "{said}");
+
+    assert_eq!(shop.http.get(shop.url("/webhooks/admitad/wrong")).send().await.unwrap().status(), 401);
+    let rejected = eventually("it is logged", SOON, async || {
+        let sql = "SELECT id FROM webhook_logs WHERE verdict = 'rejected'";
+        shop.client().await.query_opt(sql, &[]).await.unwrap().map(|row| row.get::<_, WebhookId>(0))
+    })
+    .await;
+    let (output, said) = on_the_command_line(&shop, &["--id", &rejected.to_string()]);
+    assert!(!output.status.success() && said.contains("only what was verified can be replayed"), "{said}");
+    for wrong in [&["--dry-run"][..], &["--source", "razorpay"], &["--id", "7"]] {
+        assert!(!on_the_command_line(&shop, wrong).0.status.success(), "{wrong:?}");
+    }
 }
