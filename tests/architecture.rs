@@ -46,6 +46,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("prometheus", &["telemetry"]),
     ("tracing-subscriber", &["telemetry", "provider-sim"]),
     ("tracing-actix-web", &["chassis"]),
+    ("lettre", &["notifier"]),
     ("openssl", &[]),
     ("native-tls", &[]),
     ("aws-lc-rs", &[]),

@@ -19,6 +19,16 @@ pub async fn close(client: &impl GenericClient, key: &str) -> Result<Option<(Aud
     row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
 }
 
+/// Notes the end of a trouble that nobody noted for `seconds`; gives its row and title when it was open.
+pub async fn close_when_quiet(
+    client: &impl GenericClient,
+    key: &str,
+    seconds: f64,
+) -> Result<Option<(AuditId, String)>, StoreError> {
+    let row = query_opt(client, sql!("alerts/close_when_quiet.sql"), &[&key, &seconds]).await?;
+    row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
+}
+
 /// Keys of open troubles that begin with `prefix`.
 pub async fn open_keys(client: &impl GenericClient, prefix: &str) -> Result<Vec<String>, StoreError> {
     let rows = query(client, sql!("alerts/open_keys.sql"), &[&prefix]).await?;

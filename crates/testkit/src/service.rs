@@ -51,6 +51,12 @@ impl Service {
         &mut self.process
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Everything it logged.
     #[must_use]
     pub fn logs(&self) -> String {

@@ -36,6 +36,13 @@ impl Sim {
         format!("{}{path}", self.base)
     }
 
+    /// Port of its mail server, when it was started with `--smtp-port`.
+    pub fn smtp_port(&mut self) -> u16 {
+        self.process.wait_for_line("the port of its mail server", Duration::from_secs(10), |line| {
+            line.strip_prefix("smtp on ")?.rsplit_once(':')?.1.parse().ok()
+        })
+    }
+
     /// The process itself.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process

@@ -121,7 +121,7 @@ fn sample_draft(
         unsubscribe_url: is_reminder.then_some("https://shop.example.in/unsubscribe/sample"),
         now: &order.placed,
     };
-    draft.render().with_context(|| format!("{} in {}", message.template(), lang.code()))
+    draft.render(&emails.pages).with_context(|| format!("{} in {}", message.template(), lang.code()))
 }
 
 async fn send_test(parts: &Parts, template: &str, to: &str, lang: Language) -> anyhow::Result<()> {

@@ -18,7 +18,8 @@ use chrono::TimeDelta;
 use domain::clock::{Clock, SystemClock};
 use domain::ids::NotificationId;
 use queue::JobError;
-use store::notifications::{self, Answer, Claim, Message, Settlement};
+use store::notifications::{self, Answer, Channel, Claim, Message, Settlement};
+use store::suppressions::{self, AddressHash};
 use store::{Pool, StoreError};
 use telemetry::metrics::{Counter, KeyValue, meter};
 use tokio_util::task::TaskTracker;
@@ -95,7 +96,7 @@ impl Desk {
         policy: Policy,
         attempt: impl AsyncFnOnce(NotificationId) -> Tried,
     ) -> queue::Outcome {
-        let labels = Labels { channel: message.channel.name(), template: message.template };
+        let labels = Labels { channel: message.channel, address: message.address, template: message.template };
         let (provider, queued_at) = (message.provider, message.queued_at);
         let claim = self.claims.run(message).await.map_err(no_store)?;
         let (id, tries) = match claim {
@@ -138,7 +139,12 @@ impl Desk {
         self.count(labels, outcome.name());
         match outcome {
             Outcome::Accepted(provider_id) => self.settle(id, provider, Settlement::Sent(provider_id), parts).await,
-            Outcome::Refused { reason, .. } => self.give_up(id, provider, policy, reason).await,
+            Outcome::Refused { reason, bad_address } => {
+                if bad_address {
+                    self.suppress(id, labels).await;
+                }
+                self.give_up(id, provider, policy, reason).await
+            }
             Outcome::TryLater { reason, after, .. } if is_patient => {
                 self.settle(id, provider, Settlement::Retry(reason.clone()), None).await?;
                 Err(JobError::Defer(after.unwrap_or_else(|| pause(id, tries)), anyhow!("{provider}: {reason}")))
@@ -209,6 +215,17 @@ impl Desk {
         Err(JobError::Fail(anyhow!("{provider}: {reason}")))
     }
 
+    /// An address that the provider knows to be none is not asked for again. Losing this costs one more refusal.
+    async fn suppress(&self, id: NotificationId, labels: &Labels) {
+        let insert = async {
+            let client = self.pool.get().await?;
+            suppressions::insert(&client, labels.channel, &labels.address, None, "invalid").await
+        };
+        if let Err(error) = insert.await {
+            tracing::warn!(notification.id = %id, error.chain = format!("{error:#?}"), "a wrong address was not noted");
+        }
+    }
+
     /// Writes an outcome down. The provider has acted, so this is tried for as long as the job's own time allows.
     async fn settle(
         &self,
@@ -238,7 +255,7 @@ impl Desk {
         self.messages.add(
             1,
             &[
-                KeyValue::new("channel", labels.channel),
+                KeyValue::new("channel", labels.channel.name()),
                 KeyValue::new("template", labels.template),
                 KeyValue::new("outcome", outcome),
             ],
@@ -247,7 +264,8 @@ impl Desk {
 }
 
 struct Labels {
-    channel: &'static str,
+    channel: Channel,
+    address: AddressHash,
     template: &'static str,
 }
 

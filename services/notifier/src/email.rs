@@ -2,8 +2,13 @@
 
 pub(crate) mod letter;
 mod order;
+pub(crate) mod page;
 pub(crate) mod provider;
 pub(crate) mod sendgrid;
+pub(crate) mod smtp;
+pub(crate) mod standby;
+
+use std::time::Instant;
 
 use anyhow::anyhow;
 use domain::clock::{Clock, SystemClock};
@@ -15,11 +20,14 @@ use store::Pool;
 use store::notifications::{Category, Channel, Message};
 use store::suppressions::AddressHash;
 use store::vouchers::Cipher;
+use telemetry::metrics::Histogram;
 
 use crate::dates::written;
 use crate::desk::{Desk, Tried, store_error};
 use crate::email::letter::{Draft, Order, Shop};
+use crate::email::page::Pages;
 use crate::email::provider::{MailProvider, Outgoing};
+use crate::email::standby::Standby;
 use crate::outcome::{Outcome, guarded};
 use crate::policy::Policy;
 use crate::settings::Throttle;
@@ -28,6 +36,12 @@ use crate::settings::Throttle;
 pub(crate) struct Way {
     pub(crate) provider: Box<dyn MailProvider>,
     pub(crate) circuit: Circuit,
+}
+
+/// The provider that steps in, and the watch over its use.
+pub(crate) struct Second {
+    pub(crate) way: Way,
+    pub(crate) standby: Standby,
 }
 
 /// Who writes, in headers.
@@ -48,9 +62,11 @@ pub(crate) struct Emails {
     /// Where one-click links lead, without a slash at its end.
     pub(crate) unsubscribe: Option<String>,
     pub(crate) throttle: Throttle,
+    pub(crate) pages: Pages,
+    pub(crate) rendering: Histogram<f64>,
     /// The second is asked when the first surely did not take the mail.
     pub(crate) first: Way,
-    pub(crate) second: Option<Way>,
+    pub(crate) second: Option<Second>,
 }
 
 impl Handler<SendEmail> for Emails {
@@ -98,7 +114,10 @@ impl Emails {
             unsubscribe_url: unsubscribe.as_deref(),
             now: &written(SystemClock.now(), job.lang),
         };
-        let letter = match draft.render() {
+        let begin = Instant::now();
+        let rendered = draft.render(&self.pages);
+        self.rendering.record(begin.elapsed().as_secs_f64(), &[]);
+        let letter = match rendered {
             Ok(letter) => letter,
             Err(error) => {
                 let reason = format!("the mail cannot be rendered: {error}");
@@ -121,16 +140,21 @@ impl Emails {
         self.ask(&mail).await
     }
 
+    /// The second provider only when it is certain that the first did not take the mail, and will not within a minute.
     async fn ask(&self, mail: &Outgoing<'_>) -> Tried {
         let outcome = guarded(&self.first.circuit, self.first.provider.send(mail)).await;
-        match &self.second {
-            Some(second) if outcome.surely_not_taken() => {
-                tracing::warn!(notification.id = %mail.id, first = outcome.name(), "mail goes to the second provider");
-                let outcome = guarded(&second.circuit, second.provider.send(mail)).await;
-                Tried { provider: second.provider.name(), outcome, parts: None }
-            }
-            _ => Tried { provider: self.first.provider.name(), outcome, parts: None },
+        let first = Tried { provider: self.first.provider.name(), outcome, parts: None };
+        let Some(Second { way, standby }) = &self.second else { return first };
+        if matches!(first.outcome, Outcome::Accepted(_)) {
+            standby.first_took();
         }
+        if !first.outcome.surely_not_taken() || first.outcome.is_soon_over() {
+            return first;
+        }
+        tracing::warn!(notification.id = %mail.id, first = first.outcome.name(), "mail goes to the second provider");
+        let outcome = guarded(&way.circuit, way.provider.send(mail)).await;
+        standby.used(&outcome);
+        Tried { provider: way.provider.name(), outcome, parts: None }
     }
 
     /// Only what a shopper may do without carries a way out.

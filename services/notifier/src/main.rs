@@ -44,6 +44,9 @@ async fn run(command: Option<Command>, settings: Settings, life: Life) -> anyhow
     // The circuit of a whole queue only where no second provider could take its messages.
     let (mails_open, texts_open) = (parts.emails.first.circuit.clone(), parts.texts.circuit.clone());
     let has_second = parts.emails.second.is_some();
+    if let Some(second) = &parts.emails.second {
+        life.tasks().spawn(second.standby.clone().watch(life.shutdown()));
+    }
     let mut worker = Worker::builder(kv, "notifier")
         .queue(Queue::Email, mails_at_once)
         .queue(Queue::Sms, texts_at_once)

@@ -66,6 +66,12 @@ impl Outcome {
         }
     }
 
+    /// Whether it said itself that it will take mails again within a minute, so that nobody else need be troubled. If it goes
+    /// on saying so, its circuit opens.
+    pub(crate) fn is_soon_over(&self) -> bool {
+        matches!(self, Self::TryLater { after: Some(wait), .. } if *wait <= Duration::from_mins(1))
+    }
+
     /// Whether another provider may be asked without a risk of two messages.
     pub(crate) const fn surely_not_taken(&self) -> bool {
         matches!(self, Self::TryLater { surely: true, .. } | Self::Locked { .. } | Self::NotAsked(_))

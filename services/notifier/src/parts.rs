@@ -5,10 +5,14 @@ use chassis::Life;
 use kv::Kv;
 use queue::{Circuit, CircuitPolicy};
 use store::Pool;
+use telemetry::metrics::{Histogram, meter};
 
 use crate::desk::Desk;
+use crate::email::page::Pages;
 use crate::email::sendgrid::{self, SendGrid};
-use crate::email::{Emails, Way};
+use crate::email::smtp::{self, Smtp};
+use crate::email::standby::Standby;
+use crate::email::{Emails, Second, Way};
 use crate::settings::Settings;
 use crate::sms::Texts;
 use crate::sms::msg91::{self, Msg91};
@@ -34,6 +38,14 @@ impl Parts {
         let registry = Registry::new(stored, &sms.sender, &sms.rules).context("the SMS texts cannot be used")?;
         let client = outbound::Client::new(sendgrid::NAME, &outbound)?;
         let sendgrid = SendGrid::new(client, &email.sendgrid_url, email.sendgrid_key, email.sandbox);
+        let second = match email.smtp {
+            Some(settings) => {
+                let provider = Smtp::new(settings, &sender.address).context("the settings of SMTP cannot be used")?;
+                let standby = Standby::new(pool.clone(), email.alert_emails, email.quiet);
+                Some(Second { way: Way { provider: Box::new(provider), circuit: circuit(smtp::NAME) }, standby })
+            }
+            None => None,
+        };
         let emails = Emails {
             desk: desk.clone(),
             pool: pool.clone(),
@@ -42,8 +54,10 @@ impl Parts {
             cipher,
             unsubscribe: email.unsubscribe,
             throttle: email.throttle,
+            pages: Pages::default(),
+            rendering: rendering(),
             first: Way { provider: Box::new(sendgrid), circuit: circuit(sendgrid::NAME) },
-            second: None,
+            second,
         };
         let texts = Texts {
             desk,
@@ -57,6 +71,15 @@ impl Parts {
         };
         Ok(Self { pool, emails, texts, sms_sender: sms.sender })
     }
+}
+
+fn rendering() -> Histogram<f64> {
+    meter()
+        .f64_histogram("mail_render_seconds")
+        .with_description("Time to render a mail")
+        .with_unit("s")
+        .with_boundaries(vec![0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.005, 0.02])
+        .build()
 }
 
 /// The texts in Postgres. Without Postgres the bundled ones must do: mails and codes are not held up by it.

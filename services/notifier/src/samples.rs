@@ -87,6 +87,7 @@ pub(crate) fn texts() -> anyhow::Result<Vec<SmsMessage>> {
 mod tests {
     use super::*;
     use crate::email::letter::{Draft, Letter, Shop};
+    use crate::email::page::Pages;
 
     fn letters(name: &str) -> Vec<(String, Letter)> {
         let shop = Shop {
@@ -95,6 +96,7 @@ mod tests {
             support: "help@shop.example.in".parse().unwrap(),
             postal_address: Some("12 <Lane>, Pune".to_owned()),
         };
+        let pages = Pages::default();
         let mut letters = Vec::new();
         for lang in Language::ALL {
             let order = order(lang).unwrap();
@@ -108,7 +110,7 @@ mod tests {
                     unsubscribe_url: Some("https://hooks.example.in/unsubscribe/1"),
                     now: &order.placed,
                 };
-                letters.push((format!("{} in {}", message.template(), lang.code()), draft.render().unwrap()));
+                letters.push((format!("{} in {}", message.template(), lang.code()), draft.render(&pages).unwrap()));
             }
         }
         letters

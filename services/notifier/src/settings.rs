@@ -1,6 +1,7 @@
 //! Everything that can be set.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use config::{Reader, SecretString};
 use domain::contact::EmailAddress;
@@ -9,6 +10,7 @@ use store::vouchers::Cipher;
 
 use crate::email::Sender;
 use crate::email::letter::Shop;
+use crate::email::smtp;
 use crate::sms::{FlowIds, Rules, TEMPLATES, Window};
 
 /// How many messages one address gets on one channel; 0 is no limit.
@@ -36,6 +38,12 @@ pub(crate) struct Email {
     pub(crate) at_once: usize,
     pub(crate) throttle: Throttle,
     pub(crate) unsubscribe: Option<String>,
+    /// The second provider, when one is set.
+    pub(crate) smtp: Option<smtp::Settings>,
+    /// Who is told that the second provider is in use.
+    pub(crate) alert_emails: Vec<EmailAddress>,
+    /// How long the second provider must have been left alone until its use counts as over.
+    pub(crate) quiet: Duration,
     /// `None` only when a problem was noted.
     pub(crate) house: Option<(Shop, Sender, Cipher)>,
 }
@@ -99,6 +107,13 @@ impl Email {
                 per_hour: reader.default("EMAIL_PER_HOUR", 30, "the most mails to one address an hour; 0 is no limit"),
                 per_day: reader.default("EMAIL_PER_DAY", 100, "the most mails to one address a day; 0 is no limit"),
             },
+            smtp: smtp::Settings::read(reader),
+            alert_emails: addresses(reader),
+            quiet: Duration::from_secs(reader.default(
+                "SMTP_QUIET_SECONDS",
+                60,
+                "how long SMTP must have been left alone until ALERT_EMAILS is told that it is over",
+            )),
             unsubscribe: public.map(|url| url.as_str().trim_end_matches('/').to_owned()),
             house,
         }
@@ -134,6 +149,17 @@ impl Sms {
             },
         }
     }
+}
+
+fn addresses(reader: &mut Reader<'_>) -> Vec<EmailAddress> {
+    let mut addresses = Vec::new();
+    for text in list(reader, "ALERT_EMAILS", "who is told of troubles, with commas") {
+        match text.parse() {
+            Ok(address) => addresses.push(address),
+            Err(problem) => reader.problem(format!("ALERT_EMAILS: {problem}")),
+        }
+    }
+    addresses
 }
 
 fn list(reader: &mut Reader<'_>, key: &str, about: &str) -> Vec<String> {

@@ -1,5 +1,5 @@
 //! Plays the outside world: SendGrid, MSG91, Admitad, vCommission, Cuelinks, Razorpay and the merchants'
-//! shops, in one process on one port, with state, faults on request and an inbox. For development and tests only.
+//! shops, in one process on one port (and a mail server on another), with state, faults on request and an inbox. For development and tests only.
 //!
 //! It knows wire contracts and nothing of our own crates. `README.md` beside this crate describes its control API.
 
@@ -87,6 +87,10 @@ async fn serve(options: Options, settings: Settings) -> anyhow::Result<()> {
     let listener = TcpListener::bind((options.host.as_str(), options.port))
         .with_context(|| format!("listening on {}:{}", options.host, options.port))?;
     let address = listener.local_addr().context("reading the port")?;
+    let smtp = match options.smtp_port {
+        Some(port) => Some(smtp_listener(&options.host, port).await?),
+        None => None,
+    };
     let threads = options.threads.max(1);
     let mut terminate = signal(SignalKind::terminate()).context("watching for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("watching for SIGINT")?;
@@ -113,6 +117,11 @@ async fn serve(options: Options, settings: Settings) -> anyhow::Result<()> {
     .run();
     let handle = server.handle();
     let mut stdout = std::io::stdout();
+    if let Some(listener) = smtp {
+        let address = listener.local_addr().context("reading the mail server's port")?;
+        writeln!(stdout, "smtp on {address}").context("telling the mail server's port")?;
+        sim.in_background(providers::smtp::serve(sim::arc(&sim), listener));
+    }
     writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush()).context("telling the port")?;
     tokio::select! {
         ended = server => ended.context("the server ended by itself")?,
@@ -121,6 +130,10 @@ async fn serve(options: Options, settings: Settings) -> anyhow::Result<()> {
     }
     sim.stop().await;
     Ok(())
+}
+
+async fn smtp_listener(host: &str, port: u16) -> anyhow::Result<tokio::net::TcpListener> {
+    tokio::net::TcpListener::bind((host, port)).await.with_context(|| format!("listening on {host}:{port} for mails"))
 }
 
 fn routes(config: &mut ServiceConfig) {

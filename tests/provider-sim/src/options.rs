@@ -13,6 +13,9 @@ pub(crate) struct Options {
     /// Port to listen on; 0 takes a free one and prints it.
     #[arg(long, default_value_t = 0)]
     pub(crate) port: u16,
+    /// Port of the mail server; 0 takes a free one and prints it. Without it there is none.
+    #[arg(long)]
+    pub(crate) smtp_port: Option<u16>,
     /// Seed of ids, amounts and keys: the same calls under the same seed give the same answers.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,

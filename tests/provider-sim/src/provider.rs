@@ -13,6 +13,8 @@ pub(crate) enum Provider {
     Cuelinks,
     Razorpay,
     Shop,
+    /// The mail server; its port is its own, and so no path is its.
+    Smtp,
 }
 
 impl Provider {
@@ -40,6 +42,7 @@ impl Provider {
             Self::Cuelinks => "cuelinks",
             Self::Razorpay => "razorpay",
             Self::Shop => "shop",
+            Self::Smtp => "smtp",
         }
     }
 }

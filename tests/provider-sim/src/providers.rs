@@ -9,4 +9,5 @@ pub(crate) mod query;
 pub(crate) mod razorpay;
 pub(crate) mod sendgrid;
 pub(crate) mod shop;
+pub(crate) mod smtp;
 pub(crate) mod vcommission;

@@ -88,6 +88,8 @@ pub(crate) struct Keys {
     pub(crate) cuelinks: Vec<String>,
     /// `key_id:key_secret`.
     pub(crate) razorpay: Vec<String>,
+    /// `user:password` of the mail server; without any it takes mails from everybody.
+    pub(crate) smtp: Vec<String>,
 }
 
 /// The back-off of a webhook that was not answered with 2xx.

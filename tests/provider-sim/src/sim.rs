@@ -189,7 +189,7 @@ impl World {
             Provider::Vcommission => limits.vcommission,
             Provider::Cuelinks => limits.cuelinks,
             Provider::Razorpay => limits.razorpay,
-            Provider::Shop => 0,
+            Provider::Shop | Provider::Smtp => 0,
         };
         if limit == 0 {
             return None;

@@ -7,8 +7,8 @@ use domain::jobs::Language;
 use domain::jobs::email::EmailMessage;
 use domain::money::Paise;
 use domain::redacted::Redacted;
-use mrml::prelude::render::RenderOptions;
 
+use crate::email::page::{PageError, Pages};
 use crate::mask::one_line;
 
 /// Who writes.
@@ -80,12 +80,9 @@ pub(crate) enum LetterError {
     /// The text part lacks its head.
     #[error("the text part does not begin with Subject and Preview")]
     Head,
-    /// The MJML cannot be read.
-    #[error("the MJML cannot be read")]
-    Parse(#[from] mrml::prelude::parser::Error),
-    /// The MJML cannot be rendered.
-    #[error("the MJML cannot be rendered")]
-    Render(#[from] mrml::prelude::render::Error),
+    /// The HTML.
+    #[error("the HTML part failed")]
+    Page(#[from] PageError),
 }
 
 #[derive(Template)]
@@ -101,7 +98,7 @@ struct Text<'a> {
 }
 
 #[derive(Template)]
-#[template(path = "email/mail.mjml", escape = "html")]
+#[template(path = "email/mail.mjml")]
 struct Mjml<'a> {
     shop: &'a Shop,
     lang: &'a str,
@@ -116,8 +113,8 @@ struct Mjml<'a> {
 }
 
 impl Draft<'_> {
-    /// Renders the mail.
-    pub(crate) fn render(&self) -> Result<Letter, LetterError> {
+    /// Renders the mail; `pages` keeps what can be used again.
+    pub(crate) fn render(&self, pages: &Pages) -> Result<Letter, LetterError> {
         let greeting = self.greeting();
         let message = &cleaned(self.message);
         let hindi = self.lang == Language::Hi;
@@ -127,9 +124,7 @@ impl Draft<'_> {
         let lang = self.lang.code();
         let mjml =
             Mjml { shop, lang, hindi, subject, preview, greeting: &greeting, message, order, unsubscribe_url, now };
-        // Without fonts: nothing is fetched from elsewhere when a mail is opened.
-        let options = RenderOptions { fonts: std::collections::HashMap::new(), ..RenderOptions::default() };
-        let html = mrml::parse(mjml.render()?)?.element.render(&options)?;
+        let html = pages.html(&mjml.render()?)?;
         Ok(Letter { subject: subject.to_owned(), text: body.to_owned(), html })
     }
 

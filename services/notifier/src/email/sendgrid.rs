@@ -216,6 +216,13 @@ mod tests {
             answer(429, &[("retry-after", "7")], limited),
             Outcome::TryLater { reason: "429 too many requests".to_owned(), after: wait, surely: true }
         );
+        let reset = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 30;
+        let Outcome::TryLater { after: Some(wait), surely: true, .. } =
+            answer(429, &[("x-ratelimit-reset", &reset.to_string())], limited)
+        else {
+            panic!("429 is tried later");
+        };
+        assert!((28..=30).contains(&wait.as_secs()), "until the reset: {wait:?}");
         assert!(matches!(answer(204, &[], ""), Outcome::Unknown { .. }));
     }
 

@@ -78,12 +78,21 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
+/// The contract says 24 hexadecimal characters; a longer or shorter word would do as well, a sentence does not.
+fn is_request_id(id: &str) -> bool {
+    id.len() >= 8 && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+}
+
 /// What MSG91's answer means: the body first, since errors come with HTTP 200 too.
 fn read(answer: &Answer) -> Outcome {
     let status = answer.status.as_u16();
     match serde_json::from_str::<Said>(&answer.body) {
         Ok(said) if said.r#type == "success" && answer.status.is_success() => {
-            Outcome::Accepted(text(&said.request_id).or_else(|| text(&said.message)))
+            match text(&said.request_id).or_else(|| text(&said.message)).filter(|id| is_request_id(id)) {
+                Some(id) => Outcome::Accepted(Some(id)),
+                // "Mobile no. already verified" comes as a success too, and says nothing about a text message.
+                None => Outcome::Unknown { reason: format!("{status} success without a request id") },
+            }
         }
         Ok(said) if said.r#type == "error" || said.msg_type == "error" => {
             let message = text(&said.message).or_else(|| text(&said.msg)).unwrap_or_default();
@@ -145,6 +154,12 @@ mod tests {
                 outcome,
                 Outcome::Refused { reason: format!("{status} template id missing"), bad_address: false }
             );
+        }
+        for message in ["Mobile no. already verified", "OTP verified success", ""] {
+            let success = answer(200, &format!(r#"{{"type":"success","message":"{message}"}}"#));
+            assert!(matches!(success, Outcome::Unknown { .. }), "{message}: {success:?}");
+            let error = answer(200, &format!(r#"{{"type":"error","message":"{message}"}}"#));
+            assert!(matches!(error, Outcome::Refused { .. }), "{message}: {error:?}");
         }
         assert!(matches!(answer(200, r#"{"msg_type":"error","msg":"no"}"#), Outcome::Refused { .. }));
         assert!(matches!(answer(200, ""), Outcome::Unknown { .. }));

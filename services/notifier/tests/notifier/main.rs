@@ -3,3 +3,4 @@
 mod faults;
 mod post;
 mod rules;
+mod second;

@@ -35,7 +35,30 @@ impl Post {
     }
 
     pub(crate) async fn open_with(extra: &[(&str, &str)]) -> Self {
-        let (database, redis, sim) = (Database::start().await, Redis::start(), Sim::start());
+        Self::open_on(Sim::start(), extra).await
+    }
+
+    /// With a mail server as the second provider, which asks for a password.
+    pub(crate) async fn open_with_second(extra: &[(&str, &str)]) -> Self {
+        let mut sim = Sim::with_arguments(&["--port", "0", "--smtp-port", "0"]);
+        sim.post("/_sim/config", &json!({"keys": {"smtp": ["mailer:planted-smtp-password"]}})).await;
+        let port = sim.smtp_port().to_string();
+        let mut all = vec![
+            ("SMTP_HOST", "127.0.0.1"),
+            ("SMTP_PORT", port.as_str()),
+            ("SMTP_TLS", "none"),
+            ("SMTP_USER", "mailer"),
+            ("SMTP_PASSWORD", "planted-smtp-password"),
+            ("SMTP_TIMEOUT_MS", "1500"),
+            ("ALERT_EMAILS", "ops@shop.example.in"),
+            ("SMTP_QUIET_SECONDS", "2"),
+        ];
+        all.extend_from_slice(extra);
+        Self::open_on(sim, &all).await
+    }
+
+    async fn open_on(sim: Sim, extra: &[(&str, &str)]) -> Self {
+        let (database, redis) = (Database::start().await, Redis::start());
         let source = config::Map::from([("REDIS_URL", redis.url().as_str())]);
         let kv = Kv::connect(&kv::Settings::read(&mut config::Reader::new(&source))).unwrap();
         let mut environment: Vec<(String, String)> = [
@@ -67,10 +90,15 @@ impl Post {
 
     /// Starts the service, or another one in its place.
     pub(crate) async fn launch(&mut self) {
+        self.service = Some(self.replica().await);
+    }
+
+    /// One more of the same.
+    pub(crate) async fn replica(&self) -> Service {
         let environment: Vec<_> = self.environment.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         let service = Service::start("notifier", &environment);
         service.ready().await;
-        self.service = Some(service);
+        service
     }
 
     pub(crate) fn kill(&mut self) {

@@ -208,7 +208,9 @@ async fn custom(sim: Shared, body: Bytes) -> Answer {
             let body = asked.body.ok_or_else(|| missing("\"body\""))?;
             report(&sim.world(), body)
         }
-        Provider::Shop => return Err(ControlError::Refused("a shop sends no webhooks".to_owned())),
+        Provider::Shop | Provider::Smtp => {
+            return Err(ControlError::Refused(format!("{} sends no webhooks", asked.source.name())));
+        }
     };
     let Some(draft) = draft else {
         return Err(ControlError::Refused(format!("no webhook address is set for {}", asked.source.name())));

@@ -21,7 +21,7 @@ fn body(provider: Provider, status: StatusCode) -> Value {
             let code = if status.is_server_error() { "SERVER_ERROR" } else { "BAD_REQUEST_ERROR" };
             json!({"error": {"code": code, "description": text, "source": "NA", "step": "NA", "reason": "NA", "metadata": {}}})
         }
-        Provider::Cuelinks | Provider::Shop => json!({"message": text}),
+        Provider::Cuelinks | Provider::Shop | Provider::Smtp => json!({"message": text}),
     }
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn rate_limited(provider: Provider, allowance: Option<Allowance>) -> 
             "code": "BAD_REQUEST_ERROR", "description": "Request failed because of too many requests",
             "source": "NA", "step": "NA", "reason": "NA", "metadata": {},
         }})),
-        Provider::Msg91 | Provider::Cuelinks | Provider::Shop => {
+        Provider::Msg91 | Provider::Cuelinks | Provider::Shop | Provider::Smtp => {
             HttpResponse::TooManyRequests().json(body(provider, StatusCode::TOO_MANY_REQUESTS))
         }
     }

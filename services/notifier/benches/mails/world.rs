@@ -1,0 +1,110 @@
+//! Everything around the notifier: a Postgres and a Redis of its own.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use kv::Kv;
+use testkit::{Redis, Service, eventually_true};
+use tokio_postgres::{Client, NoTls};
+
+use crate::provider::Provider;
+
+pub(crate) struct World {
+    pub(crate) kv: Kv,
+    pub(crate) redis: Redis,
+    /// The folder of Postgres' socket and data.
+    pub(crate) folder: String,
+    client: Client,
+    environment: Vec<(&'static str, String)>,
+}
+
+impl World {
+    pub(crate) async fn start(provider: &Provider, at_once: u32) -> Self {
+        let server = postgres();
+        let folder = server.strip_prefix("postgres://shop@").unwrap().replace("%2F", "/");
+        let admin = connect(&format!("{server}/postgres")).await;
+        // The tests' server forgets at a crash; what is measured here must not.
+        for statement in [
+            "ALTER SYSTEM SET fsync = on",
+            "ALTER SYSTEM SET synchronous_commit = on",
+            "ALTER SYSTEM SET full_page_writes = on",
+            "SELECT pg_reload_conf()",
+            "CREATE DATABASE bench",
+        ] {
+            admin.batch_execute(statement).await.unwrap();
+        }
+        let url = format!("{server}/bench");
+        let source = config::Map::from([("DATABASE_URL", url.as_str())]);
+        let mut reader = config::Reader::new(&source);
+        let settings = store::Settings::read(&mut reader);
+        store::migrate::run(&store::Pool::connect(&reader.finish(settings).unwrap()).unwrap()).await.unwrap();
+        let redis = Redis::start();
+        let source = config::Map::from([("REDIS_URL", redis.url().as_str())]);
+        let mut reader = config::Reader::new(&source);
+        let settings = kv::Settings::read(&mut reader);
+        let kv = Kv::connect(&reader.finish(settings).unwrap()).unwrap();
+        let environment = vec![
+            ("DATABASE_URL", url.clone()),
+            ("REDIS_URL", redis.url()),
+            ("VOUCHER_KEY", "ZGVtby12b3VjaGVyLWtleS0wMTIzNDU2Nzg5YWJjZGU=".to_owned()),
+            ("SHOP_URL", "https://shop.example.in".to_owned()),
+            ("FROM_EMAIL", "hello@shop.example.in".to_owned()),
+            ("SENDGRID_API_KEY", "SG.bench".to_owned()),
+            ("SENDGRID_BASE_URL", provider.url.clone()),
+            ("MSG91_AUTH_KEY", "bench".to_owned()),
+            ("MSG91_SENDER_ID", "DEMOCB".to_owned()),
+            ("MSG91_TEMPLATE_ID_OTP", "flow-otp".to_owned()),
+            ("MSG91_TEMPLATE_ID_ORDER_CONFIRMATION", "flow-order".to_owned()),
+            ("MSG91_TEMPLATE_ID_CASHBACK_CREDITED", "flow-cashback".to_owned()),
+            ("MSG91_TEMPLATE_ID_WITHDRAWAL_PROCESSED", "flow-withdrawal".to_owned()),
+            ("EMAIL_CONCURRENCY", at_once.to_string()),
+        ];
+        Self { kv, redis, folder, client: connect(&url).await, environment }
+    }
+
+    pub(crate) async fn service(&self) -> Service {
+        let environment: Vec<_> = self.environment.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        let service = Service::start("notifier", &environment);
+        service.ready().await;
+        service
+    }
+
+    /// Waits until so many rows say that they were sent.
+    pub(crate) async fn all_sent(&self, mails: usize) {
+        eventually_true("all are sent", Duration::from_secs(120), async || {
+            let row = self.client.query_one("SELECT count(*) FROM notifications WHERE status = 'sent'", &[]).await;
+            usize::try_from(row.unwrap().get::<_, i64>(0)).unwrap() >= mails
+        })
+        .await;
+    }
+}
+
+/// A Postgres that ends with this process.
+fn postgres() -> String {
+    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let told = std::env::temp_dir().join(format!("mails-bench-{}-{number}", std::process::id()));
+    std::fs::write(&told, "").unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/setup/postgres.sh");
+    let ended = Command::new(script).env("NEXTEST_ENV", &told).stdout(Stdio::null()).status().unwrap();
+    assert!(ended.success(), "Postgres starts");
+    let text = std::fs::read_to_string(&told).unwrap();
+    std::fs::remove_file(&told).unwrap();
+    text.trim().strip_prefix("TEST_DATABASE_SERVER=").unwrap().to_owned()
+}
+
+async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// The mean of `mail_render_seconds` so far, in microseconds.
+pub(crate) async fn rendering_us(service: &Service) -> f64 {
+    let text = testkit::http().get(format!("{}/metrics", service.ops())).send().await.unwrap().text().await.unwrap();
+    let total = |name: &str| -> f64 {
+        let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit(' ').next());
+        values.map(|value| value.parse::<f64>().unwrap()).sum()
+    };
+    1e6 * total("mail_render_seconds_sum") / total("mail_render_seconds_count")
+}
