@@ -14,6 +14,7 @@ pub mod http;
 mod life;
 pub mod ops;
 pub mod problem;
+pub mod remote;
 mod start;
 mod supervisor;
 

@@ -64,7 +64,7 @@ impl Relay {
             match self.relay_all().await {
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::warn!(error.chain = chain(&error), "the outbox waits");
+                    tracing::warn!(error.chain = telemetry::chain(&error), "the outbox waits");
                     pause = SWEEP * 2;
                 }
             }
@@ -119,15 +119,4 @@ impl Relay {
         self.relayed.add(1, &[KeyValue::new("queue", queue.name())]);
         Ok(())
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

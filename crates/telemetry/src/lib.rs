@@ -1,10 +1,12 @@
 //! Logs, traces and metrics: how a service is seen from outside. What is measured is the business of those who measure.
 
+mod causes;
 mod logs;
 pub mod metrics;
 pub mod propagation;
 mod traces;
 
+pub use causes::chain;
 use config::Reader;
 
 /// How a service shows itself.

@@ -19,8 +19,6 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use store::StoreError;
 
-use crate::error::chain;
-
 /// Why a call was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
@@ -74,7 +72,7 @@ impl ApiError {
             Self::Failed(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "failed", "Something went wrong"),
         };
         if problem.status >= 500 {
-            tracing::error!(error.chain = chain(self), "a call failed");
+            tracing::error!(error.chain = telemetry::chain(self), "a call failed");
         }
         let mut answer = problem.with_detail(self.to_string()).response();
         let mut set = |name, value: &str| {

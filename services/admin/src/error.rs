@@ -59,7 +59,7 @@ impl PageError {
     pub(crate) fn answer(&self) -> HttpResponse {
         let status = self.status();
         if status.is_server_error() {
-            tracing::error!(error.chain = chain(self), "a page failed");
+            tracing::error!(error.chain = telemetry::chain(self), "a page failed");
         }
         let title = match self {
             Self::NotFound(_) => "Not found",
@@ -89,16 +89,4 @@ fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}.", letters.as_str().trim_end_matches('.'))
-}
-
-/// An error with its causes, for the log.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -12,7 +12,7 @@ use futures_util::stream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::error::{PageError, chain};
+use crate::error::PageError;
 use crate::state::State;
 use crate::workers::Now;
 
@@ -44,7 +44,7 @@ pub(crate) async fn keep(state: web::Data<State>) {
         };
         match read.await {
             Ok(text) => drop(state.live.0.send_replace(Arc::from(text))),
-            Err(error) => tracing::warn!(error.chain = chain(&error), "the live view was not read"),
+            Err(error) => tracing::warn!(error.chain = telemetry::chain(&error), "the live view was not read"),
         }
     }
 }

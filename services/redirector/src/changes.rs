@@ -28,7 +28,7 @@ pub(crate) async fn follow(pool: Pool, catalogue: Catalogue, end: CancellationTo
         };
         match outcome {
             Err(error) if !told => {
-                tracing::warn!(error = %chain(&error), "changes of the catalogue are not heard; caches hold for their time only");
+                tracing::warn!(error = %telemetry::chain(&error), "changes of the catalogue are not heard; caches hold for their time only");
                 told = true;
             }
             Err(_told) => {}
@@ -89,8 +89,4 @@ async fn forget(pool: &Pool, catalogue: &Catalogue, change: &str) -> Result<(), 
         _ => tracing::warn!(change, "a change of the catalogue that is not understood"),
     }
     Ok(())
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

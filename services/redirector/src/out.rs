@@ -15,7 +15,7 @@ use domain::ids::{ClickId, OfferId, UserId};
 use domain::jobs::click::RecordClick;
 
 use crate::class::{self, LastClick, Repeats, UserAgents, Verdict};
-use crate::client::{self, Client};
+use crate::client::Client;
 use crate::limit::{Allowance, Limiter};
 use crate::pages::Notice;
 use crate::record::{self, ClientHash};
@@ -89,7 +89,7 @@ impl Query {
 pub(crate) async fn out(request: HttpRequest, desk: web::Data<Desk>) -> HttpResponse {
     let now_ms = u64::try_from(SystemClock.now().timestamp_millis()).unwrap_or(0);
     let peer = request.peer_addr().map_or(std::net::IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
-    let address = client::address(peer, request.headers(), &desk.shared.visits.trusted_proxies);
+    let address = chassis::remote::address(peer, request.headers(), &desk.shared.visits.trusted_proxies);
     let client = Client::of(address);
     let mut allowance = desk.shared.limiter.count(client, now_ms);
     if !allowance.allowed && desk.shared.visits.unlimited.contain(address) {

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chassis::remote::Networks;
 use config::{Reader, SecretString};
 use domain::offer::Schemes;
 
-use crate::client::Networks;
 use crate::resolve::Keeping;
 
 /// Everything the redirector is told.

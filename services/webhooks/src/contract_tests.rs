@@ -8,6 +8,7 @@ use actix_web::test as web_test;
 use actix_web::{App, web};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use chassis::remote::Networks;
 use chrono::{DateTime, Utc};
 use config::{Map, Reader};
 use domain::clock::{Clock, SystemClock};
@@ -21,7 +22,6 @@ use tokio_util::task::TaskTracker;
 use crate::intake::Intake;
 use crate::push::Pusher;
 use crate::receive::{Reception, routes};
-use crate::remote::Networks;
 use crate::sources::Sources;
 
 /// A request that a source would verify.

@@ -139,7 +139,7 @@ impl Writer {
             // One row that Postgres cannot take must not refuse its neighbours.
             Err(error) if arrived.len() > 1 && !error.is_transient() => {
                 tracing::warn!(
-                    error.chain = crate::chain(&error),
+                    error.chain = telemetry::chain(&error),
                     "a batch of webhooks was refused; storing one by one"
                 );
                 for (arrived, answer) in arrived.into_iter().zip(answers) {
@@ -154,7 +154,7 @@ impl Writer {
             }
             Err(error) => {
                 tracing::error!(
-                    error.chain = crate::chain(&error),
+                    error.chain = telemetry::chain(&error),
                     webhooks = arrived.len(),
                     "webhooks could not be stored"
                 );

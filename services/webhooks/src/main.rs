@@ -8,7 +8,6 @@ mod proof;
 mod push;
 mod receipts;
 mod receive;
-mod remote;
 mod settings;
 mod source;
 mod sources;
@@ -81,16 +80,4 @@ async fn run(settings: Settings, life: Life) -> anyhow::Result<()> {
     chassis::http::serve(&life, &settings.http, routes).await?;
     working.await??;
     Ok(())
-}
-
-/// An error and everything under it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

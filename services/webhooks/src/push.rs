@@ -120,7 +120,7 @@ impl Desk {
             if let Err(error) = &outcome
                 && !down
             {
-                tracing::warn!(error.chain = crate::chain(error), "accepted webhooks wait for the sweep");
+                tracing::warn!(error.chain = telemetry::chain(error), "accepted webhooks wait for the sweep");
             }
             down = outcome.is_err();
             batch.clear();
@@ -189,7 +189,7 @@ impl Sweep {
             if let Err(error) = &outcome
                 && !down
             {
-                tracing::warn!(error.chain = crate::chain(error), "jobs of webhooks wait");
+                tracing::warn!(error.chain = telemetry::chain(error), "jobs of webhooks wait");
             }
             down = outcome.is_err();
             if tokio::time::Instant::now() >= partitions_due && self.look_ahead().await {
@@ -241,7 +241,7 @@ impl Sweep {
             Ok(_) => true,
             Err(error) => {
                 tracing::warn!(
-                    error.chain = crate::chain(&error),
+                    error.chain = telemetry::chain(&error),
                     "the coming months' partitions could not be looked after"
                 );
                 false

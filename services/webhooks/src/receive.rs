@@ -10,6 +10,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Bytes, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use chassis::problem::Problem;
+use chassis::remote::{self, Networks};
 use chrono::{DateTime, Utc};
 use domain::clock::Clock;
 use domain::ids::WebhookId;
@@ -17,7 +18,6 @@ use store::webhooks::{Arrived, Verdict};
 use telemetry::metrics::{Counter, KeyValue};
 
 use crate::intake::{Intake, NotStored};
-use crate::remote::{self, Networks};
 use crate::source::{Rejection, Request, WebhookSource, sha256};
 use crate::sources::Sources;
 
@@ -164,7 +164,7 @@ async fn take(reception: &Reception, source: &dyn WebhookSource, incoming: &Requ
             match decoded.effect.as_ref().map(crate::source::Effect::promise).transpose() {
                 Ok(promise) => arrived.promise = promise,
                 Err(error) => {
-                    tracing::error!(error.chain = crate::chain(&error), "a job could not be written");
+                    tracing::error!(error.chain = telemetry::chain(&error), "a job could not be written");
                     return unavailable().response();
                 }
             }
@@ -190,7 +190,7 @@ fn answer(
             reception.count(source, "unavailable");
             tracing::warn!(
                 webhook.source = source,
-                error.chain = crate::chain(&error),
+                error.chain = telemetry::chain(&error),
                 "the sender is told to come again"
             );
             return unavailable().response().with_retry_after();

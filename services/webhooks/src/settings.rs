@@ -1,9 +1,9 @@
 //! Everything that can be set.
 
+use chassis::remote::Networks;
 use config::Reader;
 
 use crate::alerts::Alerts;
-use crate::remote::Networks;
 use crate::sources::Sources;
 use crate::{intake, payments, push};
 

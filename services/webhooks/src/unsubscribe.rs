@@ -29,7 +29,7 @@ async fn stop(id: web::Path<NotificationId>, pool: web::Data<Pool>) -> HttpRespo
             Problem::new(StatusCode::NOT_FOUND, "no-such-reminder", "There is no such reminder to stop").response()
         }
         Err(error) => {
-            tracing::error!(error.chain = crate::chain(&error), "somebody could not be unsubscribed");
+            tracing::error!(error.chain = telemetry::chain(&error), "somebody could not be unsubscribed");
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "later", "That did not work now; please try again").response()
         }
     }

@@ -111,7 +111,9 @@ impl Desk {
         let report = match self.apply(&transaction, id, &stored).await {
             Ok(report) => report,
             // What a preview meets is its answer.
-            Err(error) if replay.dry_run && !error.is_transient() => format!("it would fail: {}", crate::chain(&error)),
+            Err(error) if replay.dry_run && !error.is_transient() => {
+                format!("it would fail: {}", telemetry::chain(&error))
+            }
             Err(error) => return Err(error),
         };
         let outcome = if replay.dry_run {

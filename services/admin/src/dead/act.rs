@@ -11,7 +11,7 @@ use store::audit::{self, DeadLetterEnd};
 
 use super::Search;
 use crate::access::Who;
-use crate::error::{PageError, chain};
+use crate::error::PageError;
 use crate::mask;
 use crate::queues::{Why, named};
 use crate::state::{Actor, Deed, State};
@@ -105,7 +105,9 @@ where
         let id = driven.id.clone();
         match driven.drive(&kv, &shutdown).await {
             Ok(end) => tracing::info!(replay.id = id, jobs = end.replayed, "a replay of many ended"),
-            Err(error) => tracing::error!(replay.id = id, error.chain = chain(&error), "a replay of many broke off"),
+            Err(error) => {
+                tracing::error!(replay.id = id, error.chain = telemetry::chain(&error), "a replay of many broke off");
+            }
         }
     });
     Ok(run)

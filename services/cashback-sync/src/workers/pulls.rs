@@ -77,7 +77,7 @@ impl Handler<SyncNetwork> for Pulls {
                 None => JobError::Retry(error.into()),
             });
         }
-        let chain = chain(&error);
+        let chain = telemetry::chain(&error);
         self.fail(&job, &error, &chain).await?;
         Err(JobError::Fail(error.into()))
     }
@@ -119,15 +119,4 @@ pub(crate) async fn tell(parts: &Parts, network: Network, pulled: &Pulled) -> Re
         parts.alarm.raise(&client, "approval_drop", network, &key, &title, &detail).await?;
     }
     Ok(())
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

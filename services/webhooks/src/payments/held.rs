@@ -16,7 +16,7 @@ const BATCH: i64 = 50;
 pub(crate) async fn fill(pool: Pool, shutdown: CancellationToken) {
     while !shutdown.is_cancelled() {
         if let Err(error) = turn(&pool).await {
-            tracing::warn!(error.chain = crate::chain(&error), "held orders were not looked at");
+            tracing::warn!(error.chain = telemetry::chain(&error), "held orders were not looked at");
         }
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}

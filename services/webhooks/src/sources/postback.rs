@@ -2,6 +2,7 @@
 //! ask the network's API; no money moves on it.
 
 use actix_web::http::Method;
+use chassis::remote::Networks;
 use config::Reader;
 use domain::ids::WebhookId;
 use domain::jobs::cashback::ConfirmHint;
@@ -10,7 +11,6 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use crate::proof::Secrets;
-use crate::remote::Networks;
 use crate::source::{Decoded, Effect, Malformed, Rejection, Request, Verified, WebhookSource, is_word, sha256, word};
 
 /// Where a network puts what we need.
