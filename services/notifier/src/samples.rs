@@ -128,6 +128,8 @@ mod tests {
             assert!(!letter.text.contains("\n\n\n"), "{name}: holes in the text\n{}", letter.text);
             assert!(!letter.html.contains("<script>alert"), "{name}: the name is not escaped");
             assert!(!letter.html.contains("<Lane>"), "{name}: the address is not escaped");
+            assert!(!letter.html.contains(['⟦', '⟧']) && !letter.html.contains("u{"), "{name}: a value is missing");
+            assert!(letter.html.contains("href=\"mailto:help@shop.example.in\""), "{name}: the link for help");
             // Nothing is fetched from elsewhere when the mail is opened.
             assert!(!letter.html.contains("src=\"http") && !letter.html.contains("@import"), "{name}");
         }
