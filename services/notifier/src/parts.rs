@@ -75,7 +75,7 @@ impl Parts {
 
 fn rendering() -> Histogram<f64> {
     meter()
-        .f64_histogram("mail_render_seconds")
+        .f64_histogram("mail_render")
         .with_description("Time to render a mail")
         .with_unit("s")
         .with_boundaries(vec![0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.005, 0.02])
