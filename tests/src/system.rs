@@ -197,7 +197,6 @@ async fn environment(place: &Place, sim: &Sim) -> Vec<(String, String)> {
         ("DATABASE_URL", place.database_url.clone()),
         ("REDIS_URL", place.redis_url.clone()),
         ("VOUCHER_KEY", VOUCHER_KEY.to_owned()),
-        ("ALERT_EMAIL", "ops@example.in".to_owned()),
         ("ALERT_EMAILS", "ops@example.in".to_owned()),
         // The redirector leads to the simulator, which speaks HTTP on a port.
         ("REDIRECT_ALLOW_HTTP", "true".to_owned()),
@@ -213,6 +212,7 @@ async fn environment(place: &Place, sim: &Sim) -> Vec<(String, String)> {
         ("VCOMMISSION_BASE_URL", sim.at("/vcommission")),
         ("VCOMMISSION_VALIDATION_DAYS", "0".to_owned()),
         ("CUELINKS_API_KEY", "demo-key".to_owned()),
+        ("CUELINKS_PUBLISHER_ID", "100001".to_owned()),
         ("CUELINKS_BASE_URL", sim.at("/cuelinks/pub_api/v3")),
         ("CASHBACK_UPKEEP_INTERVAL_MS", "1000".to_owned()),
         ("ADMITAD_POSTBACK_TOKEN", POSTBACK_TOKEN.to_owned()),

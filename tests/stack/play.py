@@ -185,7 +185,6 @@ def prepare():
                 *[f"MSG91_TEMPLATE_ID_{name}=flow-{name.lower()}" for name in ("OTP", "ORDER_CONFIRMATION", "CASHBACK_CREDITED", "WITHDRAWAL_PROCESSED")],
                 "ADMITAD_CLIENT_ID=stack",
                 "ADMITAD_CLIENT_SECRET=stack-secret",
-                "ALERT_EMAIL=ops@example.in",
                 "ALERT_EMAILS=ops@example.in",
                 "SHOP_URL=http://shop.example.in",
                 "FROM_EMAIL=hello@shop.example.in",

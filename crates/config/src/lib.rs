@@ -17,9 +17,11 @@
 //! assert_eq!(problems.list().len(), 2);
 //! ```
 
+mod list;
 mod reader;
 mod source;
 
+pub use list::List;
 pub use reader::{Entry, Problems, Reader};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use source::{Environment, Map, Source};

@@ -3,13 +3,14 @@
 //! It tells no changes and carries no sums: the same days are read again and the count is checked. Version 3 writes
 //! amounts as texts, version 2 as numbers, and version 2 says "nothing" with an empty 204.
 
+mod account;
 mod settings;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use config::ExposeSecret;
 use domain::clock::Clock;
 use domain::network::Network;
@@ -19,19 +20,19 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::Foundation;
 use crate::call::Caller;
+use crate::daily::{DailyReport, Days};
 use crate::paging::{Addressing, Position, Shape};
 use crate::rates::Rates;
 use crate::record::{Field, Record, reported};
-use crate::report::{Aggregate, Cursor, Page, Window, days_after_click, india, pieces};
+use crate::report::{Page, india};
 use crate::settings::Calls;
-use crate::{AffiliateNetwork, Foundation, NetworkError};
 pub use settings::{Api, Settings};
 
-const NETWORK: Network = Network::Cuelinks;
+use account::Account;
 
-/// The most days asked for at a time.
-const MOST_DAYS: u64 = 31;
+const NETWORK: Network = Network::Cuelinks;
 
 /// The sub-ids in both versions, the first one under its two names.
 const SUB_IDS: &[&str] = &["sub_id", "aff_sub", "subid1", "subid2", "subid3", "subid4", "subid5"];
@@ -68,6 +69,7 @@ pub struct Cuelinks {
     caller: Caller,
     rates: Rates,
     clock: Arc<dyn Clock>,
+    account: Account,
 }
 
 /// Both versions' answers.
@@ -89,14 +91,14 @@ impl Cuelinks {
     pub(crate) fn new(settings: &Settings, calls: &Calls, foundation: &Foundation) -> Result<Self, ClientError> {
         let caller = Caller::new(NETWORK.slug(), calls, settings.calls_per_minute)?;
         let (rates, clock) = (calls.rates.clone(), Arc::clone(&foundation.clock));
-        Ok(Self { settings: settings.clone(), caller, rates, clock })
+        Ok(Self { settings: settings.clone(), caller, rates, clock, account: Account::default() })
     }
 
-    async fn ask(&self, parameters: &[(&str, String)]) -> Result<Answer, ProviderError> {
+    async fn ask(&self, path: &str, parameters: &[(&str, String)]) -> Result<Answer, ProviderError> {
         let key = self.settings.api_key.expose_secret();
-        let (path, authorization) = match self.settings.api {
-            Api::V3 => ("/transactions", format!("Token {key}")),
-            Api::V2 => ("/transactions.json", format!("Token token={key}")),
+        let authorization = match self.settings.api {
+            Api::V3 => format!("Token {key}"),
+            Api::V2 => format!("Token token={key}"),
         };
         let mut authorization = header::HeaderValue::from_str(&authorization).map_err(|_secret| {
             let detail = "the key has characters that no header takes".to_owned();
@@ -118,53 +120,6 @@ impl Cuelinks {
         let said = ["message", "error"].iter().find_map(|name| said.get(*name)?.as_str()).unwrap_or_default();
         let said: String = said.chars().take(200).collect();
         Err(self.caller.refusal(&answer, &said))
-    }
-
-    /// Asks for rows of some days until the answer is whole.
-    async fn rows(
-        &self,
-        (from, to): (NaiveDate, NaiveDate),
-        sub_id: Option<&str>,
-        position: &Position,
-    ) -> Result<(Page, Option<Position>), ProviderError> {
-        let mut parameters = vec![
-            ("start_date", from.to_string()),
-            ("end_date", to.to_string()),
-            ("page", position.page().to_string()),
-            ("per_page", position.size.to_string()),
-        ];
-        parameters.extend(sub_id.map(|sub_id| ("sub_id", sub_id.to_owned())));
-        self.caller
-            .until_whole(|| async {
-                let observed_at = self.clock.now();
-                let answer = self.ask(&parameters).await?;
-                let report = if answer.status == 204 {
-                    Report { data: Vec::new(), meta: None, total_count: None }
-                } else {
-                    serde_json::from_str(&answer.body).map_err(|error| self.caller.bad_json(&error))?
-                };
-                let (size, total) = match &report.meta {
-                    Some(meta) => (meta.per_page, meta.total),
-                    None => (None, report.total_count),
-                };
-                let mut page = Page { rows: Vec::new(), next: None, total, check: Vec::new() };
-                for row in &report.data {
-                    let record = Record::from_json(row).map_err(|error| self.caller.bad_json(&error))?;
-                    page.check.push(record.check_value("id", "currency", "user_commission"));
-                    page.rows.push(self.row(&record, observed_at));
-                }
-                let shape = Shape {
-                    rows: u64::try_from(page.rows.len()).unwrap_or(u64::MAX),
-                    size,
-                    total,
-                    first: page.check.first().and_then(|value| value.external_id.as_deref()),
-                };
-                let next = position
-                    .after(shape, Addressing::Number)
-                    .map_err(|fault| self.caller.unreadable(fault.to_string()))?;
-                Ok((page, next))
-            })
-            .await
     }
 
     fn row(&self, record: &Record, observed_at: DateTime<Utc>) -> ReportedRow {
@@ -223,80 +178,69 @@ impl Cuelinks {
 }
 
 #[async_trait]
-impl AffiliateNetwork for Cuelinks {
-    fn network(&self) -> Network {
-        NETWORK
+impl DailyReport for Cuelinks {
+    const NETWORK: Network = NETWORK;
+
+    fn page_size(&self) -> u64 {
+        self.settings.page_size
     }
 
-    fn tells_updates(&self) -> bool {
-        false
+    fn caller(&self) -> &Caller {
+        &self.caller
     }
 
-    async fn page(&self, window: Window, cursor: Option<&Cursor>) -> Result<Page, NetworkError> {
-        let pieces = days(window)?;
-        let size = self.settings.page_size;
-        let position = match cursor {
-            Some(cursor) => cursor.read(NETWORK)?,
-            None => Position::start(0, size),
+    fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    async fn rows(
+        &self,
+        (from, to): Days,
+        sub_id: Option<&str>,
+        position: &Position,
+    ) -> Result<(Page, Option<Position>), ProviderError> {
+        self.account.check(self).await?;
+        let path = match self.settings.api {
+            Api::V3 => "/transactions",
+            Api::V2 => "/transactions.json",
         };
-        let Some(days) = pieces.get(position.piece) else {
-            return Ok(Page { rows: Vec::new(), next: None, total: Some(0), check: Vec::new() });
-        };
-        let (mut page, next) = self.rows(*days, None, &position).await?;
-        let next_piece = || (position.piece + 1 < pieces.len()).then(|| Position::start(position.piece + 1, size));
-        page.next = next.or_else(next_piece).map(|next| Cursor::write(NETWORK, &next)).transpose()?;
-        Ok(page)
-    }
-
-    async fn aggregate(&self, window: Window) -> Result<Aggregate, NetworkError> {
-        let mut count = 0_u64;
-        for piece in days(window)? {
-            let (page, _) = self.rows(piece, None, &Position::start(0, self.settings.page_size)).await?;
-            let told = match page.total {
-                Some(total) => total,
-                // The empty 204.
-                None if page.rows.is_empty() => 0,
-                None => return Err(self.caller.unreadable("it tells no count to check the rows against").into()),
-            };
-            count = count.saturating_add(told);
-        }
-        Ok(Aggregate { count, sums: None })
-    }
-
-    async fn by_id(&self, _external_id: &str) -> Result<Vec<ReportedRow>, NetworkError> {
-        Err(NetworkError::Unsupported { network: NETWORK, question: "for a transaction by its id" })
-    }
-
-    async fn by_sub_id(&self, sub_id: &str) -> Result<Vec<ReportedRow>, NetworkError> {
-        let (from, to) = days_after_click(sub_id, self.clock.now());
-        let mut rows = Vec::new();
-        for piece in pieces(from, to, MOST_DAYS) {
-            let mut position = Some(Position::start(0, self.settings.page_size));
-            while let Some(here) = position {
-                let (page, next) = self.rows(piece, Some(sub_id), &here).await?;
-                // Version 3 does not document the filter: what it does not filter is filtered here.
-                rows.extend(page.rows.into_iter().filter(|row| carries(row, sub_id)));
-                position = next;
-            }
-        }
-        Ok(rows)
-    }
-}
-
-/// Whether a row carries a sub-id; one that was put aside may.
-fn carries(row: &ReportedRow, sub_id: &str) -> bool {
-    match row {
-        ReportedRow::Transaction(transaction) => transaction.sub_ids.iter().any(|one| one.value == sub_id),
-        ReportedRow::Quarantined(row) => row.raw.contains(sub_id),
-    }
-}
-
-/// The pieces of a window.
-fn days(window: Window) -> Result<Vec<(NaiveDate, NaiveDate)>, NetworkError> {
-    match window {
-        Window::ActionDates { from, to } => Ok(pieces(from, to, MOST_DAYS)),
-        Window::UpdatedSince { .. } => {
-            Err(NetworkError::Unsupported { network: NETWORK, question: "for what changed since a time" })
-        }
+        let mut parameters = vec![
+            ("start_date", from.to_string()),
+            ("end_date", to.to_string()),
+            ("page", position.page().to_string()),
+            ("per_page", position.size.to_string()),
+        ];
+        parameters.extend(sub_id.map(|sub_id| ("sub_id", sub_id.to_owned())));
+        self.caller
+            .until_whole(|| async {
+                let observed_at = self.clock.now();
+                let answer = self.ask(path, &parameters).await?;
+                let report = if answer.status == 204 {
+                    Report { data: Vec::new(), meta: None, total_count: None }
+                } else {
+                    serde_json::from_str(&answer.body).map_err(|error| self.caller.bad_json(&error))?
+                };
+                let (size, total) = match &report.meta {
+                    Some(meta) => (meta.per_page, meta.total),
+                    None => (None, report.total_count),
+                };
+                let mut page = Page { rows: Vec::new(), next: None, total, check: Vec::new() };
+                for row in &report.data {
+                    let record = Record::from_json(row).map_err(|error| self.caller.bad_json(&error))?;
+                    page.check.push(record.check_value("id", "currency", "user_commission"));
+                    page.rows.push(self.row(&record, observed_at));
+                }
+                let shape = Shape {
+                    rows: u64::try_from(page.rows.len()).unwrap_or(u64::MAX),
+                    size,
+                    total,
+                    first: page.check.first().and_then(|value| value.external_id.as_deref()),
+                };
+                let next = position
+                    .after(shape, Addressing::Number)
+                    .map_err(|fault| self.caller.unreadable(fault.to_string()))?;
+                Ok((page, next))
+            })
+            .await
     }
 }

@@ -15,6 +15,7 @@
 pub mod admitad;
 mod call;
 pub mod cuelinks;
+mod daily;
 mod error;
 pub mod lookback;
 mod paging;

@@ -12,7 +12,7 @@ mod settings;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use config::ExposeSecret;
 use domain::clock::Clock;
 use domain::network::Network;
@@ -21,19 +21,17 @@ use outbound::{Answer, ClientError, Method, ProviderError};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
+use crate::Foundation;
 use crate::call::Caller;
+use crate::daily::{DailyReport, Days};
 use crate::paging::{Addressing, Position, Shape};
 use crate::rates::Rates;
 use crate::record::{Field, Record, reported};
-use crate::report::{Aggregate, Cursor, Page, Window, days_after_click, india, pieces};
+use crate::report::{Page, india};
 use crate::settings::Calls;
-use crate::{AffiliateNetwork, Foundation, NetworkError};
 pub use settings::Settings;
 
 const NETWORK: Network = Network::Vcommission;
-
-/// The most days asked for at a time.
-const MOST_DAYS: u64 = 31;
 
 /// The sub-ids.
 const SUB_IDS: &[&str] = &["p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9", "p10"];
@@ -132,48 +130,6 @@ impl Vcommission {
         }
     }
 
-    /// Asks for rows of some days until the answer is whole.
-    async fn rows(
-        &self,
-        (from, to): (NaiveDate, NaiveDate),
-        filter: Option<(&str, &str)>,
-        position: &Position,
-    ) -> Result<(Page, Option<Position>), ProviderError> {
-        let settings = &self.settings;
-        let mut parameters = vec![
-            (settings.from_parameter.as_str(), from.to_string()),
-            (settings.to_parameter.as_str(), to.to_string()),
-            ("limit", position.size.to_string()),
-            ("page", position.page().to_string()),
-        ];
-        parameters.extend(settings.asks_for.map(|format| ("format", format.word().to_owned())));
-        parameters.extend(filter.map(|(name, value)| (name, value.to_owned())));
-        self.caller
-            .until_whole(|| async {
-                let observed_at = self.clock.now();
-                let answer = self.ask(&parameters).await?;
-                let table =
-                    formats::read(&answer, settings).map_err(|error| self.caller.unreadable(error.to_string()))?;
-                let names = &settings.names;
-                let mut page = Page { rows: Vec::new(), next: None, total: table.total, check: Vec::new() };
-                for record in &table.rows {
-                    page.check.push(record.check_value(&names.id, &names.currency, &names.payout));
-                    page.rows.push(self.row(record, observed_at));
-                }
-                let shape = Shape {
-                    rows: u64::try_from(page.rows.len()).unwrap_or(u64::MAX),
-                    size: table.size,
-                    total: table.total,
-                    first: page.check.first().and_then(|value| value.external_id.as_deref()),
-                };
-                let next = position
-                    .after(shape, Addressing::Number)
-                    .map_err(|fault| self.caller.unreadable(fault.to_string()))?;
-                Ok((page, next))
-            })
-            .await
-    }
-
     fn row(&self, record: &Record, observed_at: DateTime<Utc>) -> ReportedRow {
         let names = &self.settings.names;
         let mut kept = names.all();
@@ -226,67 +182,59 @@ impl Vcommission {
 }
 
 #[async_trait]
-impl AffiliateNetwork for Vcommission {
-    fn network(&self) -> Network {
-        NETWORK
+impl DailyReport for Vcommission {
+    const NETWORK: Network = NETWORK;
+
+    fn page_size(&self) -> u64 {
+        self.settings.page_size
     }
 
-    fn tells_updates(&self) -> bool {
-        false
+    fn caller(&self) -> &Caller {
+        &self.caller
     }
 
-    async fn page(&self, window: Window, cursor: Option<&Cursor>) -> Result<Page, NetworkError> {
-        let pieces = days(window)?;
-        let size = self.settings.page_size;
-        let position = match cursor {
-            Some(cursor) => cursor.read(NETWORK)?,
-            None => Position::start(0, size),
-        };
-        let Some(days) = pieces.get(position.piece) else {
-            return Ok(Page { rows: Vec::new(), next: None, total: Some(0), check: Vec::new() });
-        };
-        let (mut page, next) = self.rows(*days, None, &position).await?;
-        let next_piece = || (position.piece + 1 < pieces.len()).then(|| Position::start(position.piece + 1, size));
-        page.next = next.or_else(next_piece).map(|next| Cursor::write(NETWORK, &next)).transpose()?;
-        Ok(page)
+    fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
     }
 
-    async fn aggregate(&self, window: Window) -> Result<Aggregate, NetworkError> {
-        let mut count = 0_u64;
-        for piece in days(window)? {
-            let (page, _) = self.rows(piece, None, &Position::start(0, self.settings.page_size)).await?;
-            let unknown = || self.caller.unreadable("it tells no count to check the rows against");
-            count = count.saturating_add(page.total.ok_or_else(unknown)?);
-        }
-        Ok(Aggregate { count, sums: None })
-    }
-
-    async fn by_id(&self, _external_id: &str) -> Result<Vec<ReportedRow>, NetworkError> {
-        Err(NetworkError::Unsupported { network: NETWORK, question: "for a conversion by its id" })
-    }
-
-    async fn by_sub_id(&self, sub_id: &str) -> Result<Vec<ReportedRow>, NetworkError> {
-        let (from, to) = days_after_click(sub_id, self.clock.now());
-        let filter = (self.settings.names.sub_id.as_str(), sub_id);
-        let mut rows = Vec::new();
-        for piece in pieces(from, to, MOST_DAYS) {
-            let mut position = Some(Position::start(0, self.settings.page_size));
-            while let Some(here) = position {
-                let (page, next) = self.rows(piece, Some(filter), &here).await?;
-                rows.extend(page.rows);
-                position = next;
-            }
-        }
-        Ok(rows)
-    }
-}
-
-/// The pieces of a window.
-fn days(window: Window) -> Result<Vec<(NaiveDate, NaiveDate)>, NetworkError> {
-    match window {
-        Window::ActionDates { from, to } => Ok(pieces(from, to, MOST_DAYS)),
-        Window::UpdatedSince { .. } => {
-            Err(NetworkError::Unsupported { network: NETWORK, question: "for what changed since a time" })
-        }
+    async fn rows(
+        &self,
+        (from, to): Days,
+        sub_id: Option<&str>,
+        position: &Position,
+    ) -> Result<(Page, Option<Position>), ProviderError> {
+        let settings = &self.settings;
+        let mut parameters = vec![
+            (settings.from_parameter.as_str(), from.to_string()),
+            (settings.to_parameter.as_str(), to.to_string()),
+            ("limit", position.size.to_string()),
+            ("page", position.page().to_string()),
+        ];
+        parameters.extend(settings.asks_for.map(|format| ("format", format.word().to_owned())));
+        parameters.extend(sub_id.map(|sub_id| (settings.names.sub_id.as_str(), sub_id.to_owned())));
+        self.caller
+            .until_whole(|| async {
+                let observed_at = self.clock.now();
+                let answer = self.ask(&parameters).await?;
+                let table =
+                    formats::read(&answer, settings).map_err(|error| self.caller.unreadable(error.to_string()))?;
+                let names = &settings.names;
+                let mut page = Page { rows: Vec::new(), next: None, total: table.total, check: Vec::new() };
+                for record in &table.rows {
+                    page.check.push(record.check_value(&names.id, &names.currency, &names.payout));
+                    page.rows.push(self.row(record, observed_at));
+                }
+                let shape = Shape {
+                    rows: u64::try_from(page.rows.len()).unwrap_or(u64::MAX),
+                    size: table.size,
+                    total: table.total,
+                    first: page.check.first().and_then(|value| value.external_id.as_deref()),
+                };
+                let next = position
+                    .after(shape, Addressing::Number)
+                    .map_err(|fault| self.caller.unreadable(fault.to_string()))?;
+                Ok((page, next))
+            })
+            .await
     }
 }

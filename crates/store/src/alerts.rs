@@ -1,11 +1,44 @@
-//! What is wrong just now: one row from the beginning of a trouble to its end.
+//! What is wrong just now: one row from the beginning of a trouble to its end; and mails to those who must look.
 
 use chrono::{DateTime, Utc};
+use config::{List, Reader};
 use deadpool_postgres::GenericClient;
+use domain::contact::EmailAddress;
 use domain::ids::AuditId;
+use domain::jobs::email::{EmailMessage, SendEmail};
+use domain::jobs::{EventKey, InvalidEventKey, Language};
 
+use crate::outbox::{self, Lane};
 use crate::statements::{query, query_one, query_opt};
 use crate::{StoreError, sql};
+
+/// Reads `ALERT_EMAILS`.
+pub fn recipients(reader: &mut Reader<'_>) -> Vec<EmailAddress> {
+    let about = "who is told by mail when a person must look at something, with commas; without it it is only logged";
+    reader.optional_parsed::<List<EmailAddress>>("ALERT_EMAILS", about).map(|list| list.0).unwrap_or_default()
+}
+
+/// Promises a mail to each of `to`, once per `event_key`, in the caller's transaction. Says whether this call was the one
+/// for any of them. The text must hold nothing personal.
+pub async fn tell(
+    client: &impl GenericClient,
+    to: &[EmailAddress],
+    event_key: &str,
+    title: &str,
+    detail: &str,
+) -> Result<bool, StoreError> {
+    let mut is_news = false;
+    for (place, to) in to.iter().enumerate() {
+        // One event is one message a channel, so each further reader has a key of its own.
+        let key = if place == 0 { event_key.to_owned() } else { format!("{event_key}:{place}") };
+        let event_key: EventKey =
+            key.parse().map_err(|error: InvalidEventKey| StoreError::WrongRow(error.to_string()))?;
+        let message = EmailMessage::AdminAlert { title: title.to_owned(), detail: detail.to_owned() };
+        let mail = SendEmail { event_key, to: to.clone(), name: None, user_id: None, lang: Language::En, message };
+        is_news |= outbox::push_once(client, &mail, Lane::Normal, &key).await?;
+    }
+    Ok(is_news)
+}
 
 /// Notes a trouble; says whether it is new. A trouble that lasts is noted again and again without effect.
 pub async fn open(client: &impl GenericClient, key: &str, title: &str, detail: &str) -> Result<bool, StoreError> {

@@ -2,7 +2,7 @@
 
 use deadpool_postgres::GenericClient;
 use postgres_types::ToSql;
-use tokio_postgres::Row;
+use tokio_postgres::{Row, RowStream};
 
 use crate::StoreError;
 
@@ -39,4 +39,10 @@ pub async fn query_opt(client: &impl GenericClient, text: &str, params: Params<'
 pub async fn execute(client: &impl GenericClient, text: &str, params: Params<'_>) -> Result<u64, StoreError> {
     let statement = client.prepare_cached(text).await?;
     Ok(client.execute(&statement, params).await?)
+}
+
+/// Runs a statement whose rows are taken one after the other, however many there are.
+pub async fn stream(client: &impl GenericClient, text: &str, params: Params<'_>) -> Result<RowStream, StoreError> {
+    let statement = client.prepare_cached(text).await?;
+    Ok(client.query_raw(&statement, params.iter().copied()).await?)
 }

@@ -9,7 +9,7 @@ use domain::money::Paise;
 use domain::wallet::Transfer;
 use tokio_postgres::Row;
 
-pub use statement::{Change, Line, Origin, Purchase, statement};
+pub use statement::{Change, Line, Origin, Purchase, Step, pending, statement};
 
 use crate::statements::{query, query_one, query_opt};
 use crate::{StoreError, sql};

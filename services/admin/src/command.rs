@@ -9,7 +9,7 @@ use store::{Pool, admin_users, api_tokens};
 
 use crate::role::Role;
 use crate::settings::Settings;
-use crate::{autoscale, password, routes, seed, webhooks};
+use crate::{autoscale, ledger, password, routes, seed, statement, webhooks};
 
 /// What can be asked on the command line.
 #[derive(Debug, Subcommand)]
@@ -61,6 +61,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         deed: webhooks::Command,
     },
+    /// Look after the ledger
+    #[command(subcommand)]
+    Ledger(ledger::Command),
+    /// Look into a wallet
+    #[command(subcommand)]
+    Wallet(statement::Command),
     /// List every route with who may use it, a line of JSON each
     Routes,
 }
@@ -100,6 +106,8 @@ impl Command {
             }
             Self::Routes => Ok(()),
             Self::Webhooks { deed } => deed.run(&pool).await,
+            Self::Ledger(command) => ledger::run(command, &pool).await,
+            Self::Wallet(command) => statement::run(command, &pool).await,
             Self::Autoscale(options) => autoscale::run(options, settings.scaling).await,
             Self::CreateToken { name, scopes } => {
                 let token = password::token()?;

@@ -2,15 +2,14 @@
 
 use domain::contact::EmailAddress;
 use domain::network::Network;
-use store::cashback::notices;
-use store::{GenericClient, StoreError};
+use store::{GenericClient, StoreError, alerts};
 use telemetry::metrics::{Counter, KeyValue};
 
 use crate::settings::Settings;
 
 /// Tells the admins.
 pub(crate) struct Alarm {
-    to: Option<EmailAddress>,
+    to: Vec<EmailAddress>,
     count: Counter<u64>,
     pub(crate) unmatched_percent: u64,
     pub(crate) approval_drop_percent: u64,
@@ -23,7 +22,7 @@ impl Alarm {
             .with_description("Events of cashback-sync that a person must look at")
             .build();
         Self {
-            to: settings.alert_email.clone(),
+            to: settings.alert_emails.clone(),
             count,
             unmatched_percent: settings.unmatched_alert_percent,
             approval_drop_percent: settings.approval_drop_percent,
@@ -43,13 +42,10 @@ impl Alarm {
         let key: String = format!("alert:{kind}:{network}:{key}")
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() || ":._-".contains(c) { c } else { '_' })
-            .take(200)
+            .take(190)
             .collect();
-        let is_news = match &self.to {
-            Some(to) => notices::alert(client, to, &key, title, detail).await?,
-            None => true,
-        };
-        if is_news {
+        let is_news = alerts::tell(client, &self.to, &key, title, detail).await?;
+        if is_news || self.to.is_empty() {
             tracing::warn!(alert.kind = kind, alert.key = key, network = %network, alert.detail = detail, "{title}");
             self.count.add(1, &[KeyValue::new("kind", kind), KeyValue::new("network", network.slug())]);
         }

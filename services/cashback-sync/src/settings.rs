@@ -14,7 +14,7 @@ pub(crate) struct Settings {
     pub(crate) click_linger: Duration,
     pub(crate) concurrency: usize,
     pub(crate) upkeep_interval: Duration,
-    pub(crate) alert_email: Option<EmailAddress>,
+    pub(crate) alert_emails: Vec<EmailAddress>,
     pub(crate) unmatched_alert_percent: u64,
     pub(crate) approval_drop_percent: u64,
 }
@@ -54,7 +54,7 @@ impl Settings {
                     )
                     .max(100),
             ),
-            alert_email: reader.optional_parsed("ALERT_EMAIL", "who is told when something must be looked at"),
+            alert_emails: store::alerts::recipients(reader),
             unmatched_alert_percent: percent(
                 reader,
                 "UNMATCHED_ALERT_PERCENT",

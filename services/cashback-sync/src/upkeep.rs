@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use store::wallet::chain;
 use store::{StoreError, cashback, transactions};
+use telemetry::metrics::Gauge;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::{ApplyError, rematch};
@@ -14,11 +15,12 @@ const BATCH: i64 = 500;
 
 /// Works every `interval` until `shutdown`.
 pub(crate) async fn run(parts: Parts, interval: Duration, shutdown: CancellationToken) {
+    let waiting = Waiting::new();
     while !shutdown.is_cancelled() {
         // Each by itself: what stops one of them must not stop the others.
         note("matching", sweep(&parts).await);
         note("releasing", release(&parts).await.map_err(ApplyError::from));
-        note("sealing", seal(&parts).await.map_err(ApplyError::from));
+        note("sealing", seal(&parts, &waiting).await.map_err(ApplyError::from));
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = tokio::time::sleep(interval) => {}
@@ -41,12 +43,39 @@ async fn sweep(parts: &Parts) -> Result<(), ApplyError> {
     Ok(())
 }
 
-async fn seal(parts: &Parts) -> Result<(), StoreError> {
-    let sealed = chain::seal(&mut parts.pool.get().await?).await?;
-    if sealed > 0 {
-        tracing::debug!(rows = sealed, "ledger rows were sealed");
+/// Seals, and shows how old the oldest row is that is not sealed. The head goes to the log, which is kept elsewhere than
+/// the database: `admin ledger verify --head` compares.
+async fn seal(parts: &Parts, waiting: &Waiting) -> Result<(), StoreError> {
+    let mut client = parts.pool.get().await?;
+    let sealed = chain::seal(&mut client).await;
+    let (rows, since) = chain::unsealed(&client).await?;
+    waiting.rows.record(u64::try_from(rows).unwrap_or_default(), &[]);
+    let age = since.map_or(0, |since| (parts.clock.now() - since).num_seconds());
+    waiting.seconds.record(u64::try_from(age).unwrap_or_default(), &[]);
+    let sealed = sealed?;
+    if let Some(head) = sealed.head {
+        tracing::info!(rows = sealed.rows, ledger.head = %head.keep(), "ledger rows were sealed");
     }
     Ok(())
+}
+
+/// What is not sealed yet.
+struct Waiting {
+    rows: Gauge<u64>,
+    seconds: Gauge<u64>,
+}
+
+impl Waiting {
+    fn new() -> Self {
+        let meter = telemetry::metrics::meter();
+        Self {
+            rows: meter.u64_gauge("ledger_unsealed_rows").with_description("Ledger rows that are not sealed").build(),
+            seconds: meter
+                .u64_gauge("ledger_unsealed_age_seconds")
+                .with_description("Age of the oldest ledger row that is not sealed; above 60 sealing is behind")
+                .build(),
+        }
+    }
 }
 
 async fn release(parts: &Parts) -> Result<(), StoreError> {

@@ -1,9 +1,6 @@
 //! Tells admins of a trouble once when it begins and once when it ends.
 
 use domain::ids::AuditId;
-use domain::jobs::Language;
-use domain::jobs::email::{EmailMessage, SendEmail};
-use store::outbox::{self, Lane};
 use store::{GenericClient, alerts};
 
 use crate::settings::Settings;
@@ -52,16 +49,6 @@ async fn tell(
     title: &str,
     detail: &str,
 ) -> anyhow::Result<()> {
-    for (index, to) in settings.alert_emails.iter().enumerate() {
-        let mail = SendEmail {
-            event_key: format!("alert:{id}:{index}").parse()?,
-            to: to.clone(),
-            name: None,
-            user_id: None,
-            lang: Language::En,
-            message: EmailMessage::AdminAlert { title: title.to_owned(), detail: detail.to_owned() },
-        };
-        outbox::push(client, &mail, Lane::Normal).await?;
-    }
+    alerts::tell(client, &settings.alert_emails, &format!("alert:{id}"), title, detail).await?;
     Ok(())
 }

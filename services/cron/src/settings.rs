@@ -1,36 +1,12 @@
 //! The settings of the scheduler and of its jobs.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use chrono_tz::Tz;
-use config::Reader;
+use config::{List, Reader};
 use domain::contact::EmailAddress;
 use domain::network::Network;
-
-/// A list written with commas.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct List<T>(pub(crate) Vec<T>);
-
-impl<T: FromStr> FromStr for List<T> {
-    type Err = T::Err;
-
-    fn from_str(text: &str) -> Result<Self, T::Err> {
-        text.split(',')
-            .map(str::trim)
-            .filter(|word| !word.is_empty())
-            .map(str::parse)
-            .collect::<Result<_, _>>()
-            .map(Self)
-    }
-}
-
-impl<T: ToString> std::fmt::Display for List<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
-    }
-}
 
 /// The settings.
 #[derive(Debug, Clone)]
@@ -60,8 +36,7 @@ impl Settings {
             "CRON_SCHEDULE_",
             "another schedule for a job, such as CRON_SCHEDULE_EXPIRE_OFFERS='0 3 * * *'; never, to leave it out",
         );
-        let alert_emails =
-            reader.optional_parsed::<List<EmailAddress>>("ALERT_EMAILS", "who is told of troubles, with commas");
+        let alert_emails = store::alerts::recipients(reader);
         Arc::new(Self {
             store: store::Settings::read(reader),
             kv: kv::Settings::read(reader),
@@ -70,7 +45,7 @@ impl Settings {
             networks: reader
                 .default("SYNC_NETWORKS", List(Network::ALL.to_vec()), "networks that are pulled, with commas")
                 .0,
-            alert_emails: alert_emails.map(|list| list.0).unwrap_or_default(),
+            alert_emails,
             service_gone_s: reader.default(
                 "SERVICE_GONE_SECONDS",
                 300,

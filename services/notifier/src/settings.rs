@@ -108,7 +108,7 @@ impl Email {
                 per_day: reader.default("EMAIL_PER_DAY", 100, "the most mails to one address a day; 0 is no limit"),
             },
             smtp: smtp::Settings::read(reader),
-            alert_emails: addresses(reader),
+            alert_emails: store::alerts::recipients(reader),
             quiet: Duration::from_secs(reader.default(
                 "SMTP_QUIET_SECONDS",
                 60,
@@ -149,17 +149,6 @@ impl Sms {
             },
         }
     }
-}
-
-fn addresses(reader: &mut Reader<'_>) -> Vec<EmailAddress> {
-    let mut addresses = Vec::new();
-    for text in list(reader, "ALERT_EMAILS", "who is told of troubles, with commas") {
-        match text.parse() {
-            Ok(address) => addresses.push(address),
-            Err(problem) => reader.problem(format!("ALERT_EMAILS: {problem}")),
-        }
-    }
-    addresses
 }
 
 fn list(reader: &mut Reader<'_>, key: &str, about: &str) -> Vec<String> {

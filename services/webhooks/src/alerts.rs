@@ -2,23 +2,18 @@
 
 use config::Reader;
 use domain::contact::EmailAddress;
-use domain::jobs::EventKey;
-use domain::jobs::email::{EmailMessage, SendEmail};
-use store::outbox::{Lane, push_once};
-use store::{GenericClient, StoreError};
+use store::{GenericClient, StoreError, alerts};
 
 /// Where alerts go.
 #[derive(Debug, Clone)]
 pub(crate) struct Alerts {
-    to: Option<EmailAddress>,
+    to: Vec<EmailAddress>,
 }
 
 impl Alerts {
-    /// Reads `ALERT_EMAIL`.
+    /// Reads `ALERT_EMAILS`.
     pub(crate) fn read(reader: &mut Reader<'_>) -> Self {
-        Self {
-            to: reader.optional_parsed("ALERT_EMAIL", "where alerts for people go; without it they are only logged"),
-        }
+        Self { to: alerts::recipients(reader) }
     }
 
     /// Promises an alert, once per `key`, in the caller's transaction. `detail` must hold nothing personal.
@@ -35,13 +30,7 @@ impl Alerts {
             alert.detail = detail,
             "ALARM: somebody must look at this"
         );
-        let Some(to) = self.to.clone() else { return Ok(()) };
-        let event_key: EventKey =
-            format!("alert:{key}").parse().map_err(|error| StoreError::WrongRow(format!("an alert's key: {error}")))?;
-        let dedupe = event_key.to_string();
-        let message = EmailMessage::AdminAlert { title: title.to_owned(), detail: detail.to_owned() };
-        let job = SendEmail { event_key, to, name: None, user_id: None, lang: domain::jobs::Language::En, message };
-        push_once(client, &job, Lane::Normal, &dedupe).await?;
+        alerts::tell(client, &self.to, &format!("alert:{key}"), title, detail).await?;
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ use crate::settings::{base_url, bounded};
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub(super) api_key: SecretString,
+    pub(super) publisher_id: Option<String>,
     pub(super) api: Api,
     pub(super) base_url: String,
     pub(super) page_size: u64,
@@ -56,6 +57,10 @@ impl Settings {
     /// Reads `CUELINKS_*`; `None` when the key is not set.
     pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let api_key = reader.optional_secret("CUELINKS_API_KEY", "Cuelinks' API key; without it Cuelinks is off");
+        let publisher_id = reader.optional(
+            "CUELINKS_PUBLISHER_ID",
+            "our publisher id at Cuelinks; when set, a key of another account is refused before anything is read (version 3)",
+        );
         let api = reader.default("CUELINKS_API", Api::V3, "the version of Cuelinks' API: v3 or v2");
         let default = match api {
             Api::V3 => "https://developers.cuelinks.com/pub_api/v3",
@@ -68,6 +73,6 @@ impl Settings {
         };
         let page_size = bounded(reader, "CUELINKS_PAGE_SIZE", 100, most, "rows asked for at a time");
         let calls_per_minute = bounded(reader, "CUELINKS_CALLS_PER_MINUTE", 60, 1_000_000, "how fast to ask");
-        Some(Self { api_key: api_key?, api, base_url, page_size, calls_per_minute })
+        Some(Self { api_key: api_key?, publisher_id, api, base_url, page_size, calls_per_minute })
     }
 }

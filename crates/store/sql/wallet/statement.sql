@@ -5,12 +5,14 @@ SELECT w.id, w.seq, w.created_at, w.kind, CASE WHEN w.credit_account = w.user_id
                                                      'raw_status', h.raw_status, 'commission_paise', h.commission_paise)
                                   ORDER BY h.revision), '[]')
         FROM affiliate_transaction_history h WHERE h.transaction_id = t.id),
-       d.id, d.status, w.reason
+       d.id, d.status, w.reason, e.amount_paise, e.cap_paise, e.rule_version,
+       b.cause, b.status_before, b.status
 FROM wallet_transactions w
 LEFT JOIN cashback_events e ON e.id = (w.reason->>'cashback_id')::uuid
 LEFT JOIN affiliate_transactions t ON t.id = e.transaction_id
 LEFT JOIN merchants m ON m.id = e.merchant_id
 LEFT JOIN affiliate_clicks c ON c.id = e.click_id
+LEFT JOIN cashback_history b ON b.cashback_id = e.id AND b.wallet_transaction_id = w.id
 LEFT JOIN withdrawals d ON d.id = (w.reason->>'withdrawal_id')::uuid
 WHERE w.user_id = $1 AND ($2::bigint IS NULL OR w.seq < $2)
 ORDER BY w.seq DESC

@@ -84,25 +84,6 @@ pub(crate) async fn withdrawal_failed(
     one(client, user, &format!("withdrawal:{id}:returned"), mail, None).await
 }
 
-/// Tells the admins, once per `event_key`. Says whether this call was the one.
-pub async fn alert(
-    client: &impl GenericClient,
-    to: &EmailAddress,
-    event_key: &str,
-    title: &str,
-    detail: &str,
-) -> Result<bool, StoreError> {
-    let mail = SendEmail {
-        event_key: key(event_key)?,
-        to: to.clone(),
-        name: None,
-        user_id: None,
-        lang: Language::En,
-        message: EmailMessage::AdminAlert { title: title.to_owned(), detail: detail.to_owned() },
-    };
-    outbox::push_once(client, &mail, Lane::Normal, event_key).await
-}
-
 async fn one(
     client: &impl GenericClient,
     user: UserId,

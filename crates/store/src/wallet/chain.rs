@@ -3,23 +3,40 @@
 //! Rows are sealed in the order of their sequence. A number may be drawn before its row is committed, so a run seals only
 //! up to the number that was drawn last when no writer was under way any more that could still use a lower one.
 
+mod fault;
+mod verify;
+
+use std::fmt;
+use std::pin::pin;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use deadpool_postgres::GenericClient;
+use domain::ids::WalletTransactionId;
+use futures_util::TryStreamExt as _;
 use sha2::{Digest, Sha256};
+use tokio_postgres::Row;
 
-use crate::statements::{execute, query, query_one, query_opt};
+pub use fault::{Fault, Found};
+pub use verify::{Progress, Verified, verify};
+
+use crate::statements::{execute, query_one, query_opt, stream};
 use crate::{Client, StoreError, sql};
 
 /// The most rows of a block.
-const BLOCK: i64 = 1_000;
+const BLOCK: usize = 1_000;
+/// The most rows sealed in one transaction.
+const AT_ONCE: i64 = 100_000;
 /// How long a run waits for writers that are under way.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Held while sealing, so that replicas do not compete.
 const LOCK: i64 = 0x6c65_6467_6572;
 
-/// A head of the chain: keep it outside, and nobody can rewrite what lies before it.
+/// A sha256.
+type Hash = [u8; 32];
+
+/// A head of the chain: keep it outside, and nobody can rewrite what lies before it. Written as `number:hash`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// The block's number, from 1; 0 before the first.
@@ -27,29 +44,68 @@ pub struct Head {
     /// The last row of it.
     pub last_seq: i64,
     /// Its hash.
-    pub hash: [u8; 32],
+    pub hash: Hash,
 }
 
 impl Head {
-    const GENESIS: Self = Self { number: 0, last_seq: 0, hash: [0; 32] };
+    const GENESIS: Self = Self { number: 0, last_seq: i64::MIN, hash: [0; 32] };
+
+    /// Whether this is the block that was kept outside; `None` when it is another one.
+    fn is(&self, kept: &KeptHead) -> Option<bool> {
+        (self.number == kept.number).then_some(self.hash == kept.hash)
+    }
+
+    /// What is to be kept outside.
+    #[must_use]
+    pub fn keep(&self) -> KeptHead {
+        KeptHead { number: self.number, hash: self.hash }
+    }
 }
 
-/// What verifying found.
+/// A head as it is kept outside, on paper or in another system's log: `12:9f86…`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified {
-    /// The last block that is as it was sealed.
-    pub head: Head,
-    /// Rows in blocks that are as they were sealed.
-    pub rows: i64,
-    /// Rows that wait to be sealed, and since when.
-    pub unsealed: (i64, Option<DateTime<Utc>>),
-    /// What is wrong, in words; `None` when nothing is.
-    pub fault: Option<String>,
+pub struct KeptHead {
+    number: i64,
+    hash: Hash,
 }
 
-/// Seals what is committed and not sealed; gives the number of rows. Zero while another process seals, or while a writer
-/// takes longer than five seconds.
-pub async fn seal(client: &mut Client) -> Result<u64, StoreError> {
+impl fmt::Display for KeptHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.number, hex::encode(self.hash))
+    }
+}
+
+/// A text that is no head.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no head of the chain: a block's number, a colon, and 64 hexadecimal digits")]
+pub struct InvalidHead(String);
+
+impl FromStr for KeptHead {
+    type Err = InvalidHead;
+
+    fn from_str(text: &str) -> Result<Self, InvalidHead> {
+        let read = || {
+            let (number, hash) = text.trim().split_once(':')?;
+            let mut bytes = [0; 32];
+            hex::decode_to_slice(hash, &mut bytes).ok()?;
+            Some(Self { number: number.parse().ok()?, hash: bytes })
+        };
+        read().ok_or_else(|| InvalidHead(text.chars().take(100).collect()))
+    }
+}
+
+/// What sealing came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sealed {
+    /// Rows that are sealed now and were not before. None while another process seals, or while a writer takes longer than
+    /// five seconds.
+    pub rows: u64,
+    /// The head of the chain afterwards, if this call moved it.
+    pub head: Option<Head>,
+}
+
+/// Seals what is committed and not sealed.
+pub async fn seal(client: &mut Client) -> Result<Sealed, StoreError> {
     // Outside a transaction, so that this one is not among the writers that are waited for; and in this order: whoever
     // drew a number up to this one is a writer by the time the writers are looked at.
     let up_to: i64 = query_one(client, sql!("wallet/seal_horizon.sql"), &[]).await?.try_get(0)?;
@@ -57,38 +113,30 @@ pub async fn seal(client: &mut Client) -> Result<u64, StoreError> {
     let begin = Instant::now();
     while !query_one(client, sql!("wallet/seal_is_quiet.sql"), &[&writers]).await?.try_get::<_, bool>(0)? {
         if begin.elapsed() > PATIENCE {
-            return Ok(0);
+            return Ok(Sealed::default());
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let transaction = client.transaction().await?;
-    let lock = query_one(&transaction, "SELECT pg_try_advisory_xact_lock($1)", &[&LOCK]).await?;
-    if !lock.try_get::<_, bool>(0)? {
-        return Ok(0);
+    let mut sealed = Sealed::default();
+    loop {
+        let transaction = client.transaction().await?;
+        let lock = query_one(&transaction, "SELECT pg_try_advisory_xact_lock($1)", &[&LOCK]).await?;
+        if !lock.try_get::<_, bool>(0)? {
+            return Ok(sealed);
+        }
+        let mut head = last(&transaction).await?;
+        let mut rows = 0;
+        for block in unsealed_blocks(&transaction, &head, up_to).await? {
+            rows += block.ids.len();
+            head = insert(&transaction, &head, &block).await?;
+            sealed.head = Some(head.clone());
+        }
+        transaction.commit().await?;
+        sealed.rows += u64::try_from(rows).unwrap_or_default();
+        if i64::try_from(rows).unwrap_or(i64::MAX) < AT_ONCE {
+            return Ok(sealed);
+        }
     }
-    let mut head = last(&transaction).await?;
-    let mut sealed = 0;
-    while let Some(block) = block(&transaction, &head, up_to, BLOCK).await? {
-        let hash = chained(&head, &block);
-        execute(
-            &transaction,
-            sql!("wallet/insert_seal.sql"),
-            &[
-                &(head.number + 1),
-                &block.first_seq,
-                &block.last_seq,
-                &i32::try_from(block.rows).unwrap_or(i32::MAX),
-                &block.sum,
-                &head.hash.as_slice(),
-                &hash.as_slice(),
-            ],
-        )
-        .await?;
-        sealed += u64::try_from(block.rows).unwrap_or_default();
-        head = Head { number: head.number + 1, last_seq: block.last_seq, hash };
-    }
-    transaction.commit().await?;
-    Ok(sealed)
 }
 
 /// The head of the chain as stored.
@@ -97,76 +145,94 @@ pub async fn last(client: &impl GenericClient) -> Result<Head, StoreError> {
     Ok(Head { number: row.try_get(0)?, last_seq: row.try_get(1)?, hash: hash_of(row.try_get(2)?)? })
 }
 
-/// Recomputes the whole chain, and compares it with a head that was kept outside, if one is given.
-pub async fn verify(client: &impl GenericClient, kept: Option<&Head>) -> Result<Verified, StoreError> {
-    let mut head = Head::GENESIS;
-    let mut rows = 0;
-    let mut fault = None;
-    'blocks: loop {
-        let seals = query(client, sql!("wallet/seals.sql"), &[&head.number, &500_i64]).await?;
-        if seals.is_empty() {
-            break;
-        }
-        for seal in &seals {
-            let (number, first, end): (i64, i64, i64) = (seal.try_get(0)?, seal.try_get(1)?, seal.try_get(2)?);
-            let count = i64::from(seal.try_get::<_, i32>(3)?);
-            let (previous, hash) = (hash_of(seal.try_get(4)?)?, hash_of(seal.try_get(5)?)?);
-            let found = block(client, &head, end, i64::MAX).await?;
-            let is_as_sealed = number == head.number + 1
-                && previous == head.hash
-                && found.as_ref().is_some_and(|block| {
-                    (block.first_seq, block.last_seq, block.rows) == (first, end, count)
-                        && chained(&head, block) == hash
-                });
-            if !is_as_sealed {
-                fault = Some(format!(
-                    "block {number} is not as it was sealed: a row from {first} to {end} was altered, removed, added or reordered"
-                ));
-                break 'blocks;
-            }
-            rows += count;
-            head = Head { number, last_seq: end, hash };
-            if fault.is_none() && kept.is_some_and(|kept| kept.number == number && *kept != head) {
-                fault = Some(format!("block {number} has another hash than the one that was kept outside"));
-                break 'blocks;
-            }
-        }
-    }
-    if fault.is_none() && kept.is_some_and(|kept| kept.number > head.number) {
-        fault = Some(format!("the chain ends at block {}, and a later one was kept outside", head.number));
-    }
+/// How many rows wait to be sealed, and since when the oldest does.
+pub async fn unsealed(client: &impl GenericClient) -> Result<(i64, Option<DateTime<Utc>>), StoreError> {
+    let head = last(client).await?;
     let row = query_one(client, sql!("wallet/unsealed.sql"), &[&head.last_seq]).await?;
-    Ok(Verified { head, rows, unsealed: (row.try_get(0)?, row.try_get(1)?), fault })
+    Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
+/// Rows that are sealed together.
+#[derive(Default)]
 struct Block {
-    first_seq: i64,
-    last_seq: i64,
-    rows: i64,
-    sum: String,
+    seqs: Vec<i64>,
+    ids: Vec<WalletTransactionId>,
     digests: Vec<u8>,
+    sum: i128,
 }
 
-async fn block(client: &impl GenericClient, head: &Head, up_to: i64, limit: i64) -> Result<Option<Block>, StoreError> {
-    let row = query_one(client, sql!("wallet/block_of_rows.sql"), &[&head.last_seq, &up_to, &limit]).await?;
-    let Some(first_seq) = row.try_get(0)? else { return Ok(None) };
-    Ok(Some(Block {
-        first_seq,
-        last_seq: row.try_get(1)?,
-        rows: row.try_get(2)?,
-        sum: row.try_get(3)?,
-        digests: row.try_get(4)?,
-    }))
+/// A row of the ledger as far as the chain is concerned.
+struct Link {
+    seq: i64,
+    id: WalletTransactionId,
+    amount: i64,
+    digest: Hash,
 }
 
-fn chained(head: &Head, block: &Block) -> [u8; 32] {
+impl Link {
+    fn of(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            seq: row.try_get(0)?,
+            id: row.try_get(1)?,
+            amount: row.try_get(2)?,
+            digest: hash_of(row.try_get(3)?)?,
+        })
+    }
+}
+
+async fn unsealed_blocks(client: &impl GenericClient, head: &Head, up_to: i64) -> Result<Vec<Block>, StoreError> {
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut rows = pin!(stream(client, sql!("wallet/row_digests.sql"), &[&head.last_seq, &up_to, &AT_ONCE]).await?);
+    while let Some(row) = rows.try_next().await? {
+        let link = Link::of(&row)?;
+        if blocks.last().is_none_or(|block| block.ids.len() == BLOCK) {
+            blocks.push(Block::default());
+        }
+        if let Some(block) = blocks.last_mut() {
+            block.seqs.push(link.seq);
+            block.ids.push(link.id);
+            block.digests.extend(link.digest);
+            block.sum += i128::from(link.amount);
+        }
+    }
+    Ok(blocks)
+}
+
+async fn insert(client: &impl GenericClient, head: &Head, block: &Block) -> Result<Head, StoreError> {
+    let (Some(first), Some(last_seq)) = (block.seqs.first(), block.seqs.last().copied()) else {
+        return Ok(head.clone());
+    };
+    let number = head.number + 1;
+    let hash = chained(&head.hash, number, &block.digests);
+    execute(
+        client,
+        sql!("wallet/insert_seal.sql"),
+        &[
+            &number,
+            first,
+            &last_seq,
+            &i32::try_from(block.ids.len()).unwrap_or(i32::MAX),
+            &block.sum.to_string(),
+            &head.hash.as_slice(),
+            &hash.as_slice(),
+            &block.seqs,
+            &block.ids,
+            &block.digests,
+        ],
+    )
+    .await?;
+    Ok(Head { number, last_seq, hash })
+}
+
+/// The hash of a block: of the block before it, its number, and the digests of its rows.
+fn chained(previous: &Hash, number: i64, digests: &[u8]) -> Hash {
     let mut hash = Sha256::new();
-    hash.update(head.hash);
-    hash.update((head.number + 1).to_be_bytes());
-    hash.update(&block.digests);
+    hash.update(previous);
+    hash.update(number.to_be_bytes());
+    hash.update(digests);
     hash.finalize().into()
 }
 
-fn hash_of(bytes: Vec<u8>) -> Result<[u8; 32], StoreError> {
-    bytes.try_into().map_err(|_other_length| StoreError::WrongRow("a seal is not 32 bytes long".to_owned()))
+fn hash_of(bytes: Vec<u8>) -> Result<Hash, StoreError> {
+    bytes.try_into().map_err(|_other_length| StoreError::WrongRow("a hash is not 32 bytes long".to_owned()))
 }

@@ -80,6 +80,25 @@ pub struct Purchase {
     pub commission: Paise,
     /// What the network said, in order.
     pub changes: Vec<Change>,
+    /// What the shopper is to get of it by now.
+    pub cashback: Paise,
+    /// The most it could be, by the caps that were in force.
+    pub cap: Option<Paise>,
+    /// The version of the rules it was decided by.
+    pub rule_version: i32,
+    /// The step of the cashback that the entry belongs to; `None` for cashback that is not in the wallet.
+    pub step: Option<Step>,
+}
+
+/// Why an entry was made.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Step {
+    /// Who or what led to it: `pull`, `postback`, `click`, an operator.
+    pub cause: String,
+    /// The cashback before it, if there was one.
+    pub from: Option<CashbackStatus>,
+    /// The cashback after it.
+    pub to: CashbackStatus,
 }
 
 /// One thing that a network said.
@@ -105,6 +124,12 @@ pub async fn statement(
     query(client, sql!("wallet/statement.sql"), &[&user, &before, &limit]).await?.iter().map(line).collect()
 }
 
+/// A shopper's cashback that waits for merchants, the newest purchase first, at most `limit`.
+pub async fn pending(client: &impl GenericClient, user: UserId, limit: i64) -> Result<Vec<Purchase>, StoreError> {
+    let rows = query(client, sql!("wallet/pending.sql"), &[&user, &limit]).await?;
+    rows.iter().map(|row| purchase(row, 0, 12)).collect()
+}
+
 fn line(row: &Row) -> Result<Line, StoreError> {
     Ok(Line {
         id: row.try_get(0)?,
@@ -118,24 +143,38 @@ fn line(row: &Row) -> Result<Line, StoreError> {
 }
 
 fn origin(row: &Row) -> Result<Origin, StoreError> {
-    if let Some(cashback_id) = row.try_get(6)? {
-        return Ok(Origin::Purchase(Box::new(Purchase {
-            cashback_id,
-            cashback_status: word(row.try_get(7)?)?,
-            merchant: row.try_get(8)?,
-            click_id: row.try_get(9)?,
-            clicked_at: row.try_get(10)?,
-            rate_bps: row.try_get(11)?,
-            network: word(row.try_get(12)?)?,
-            external_id: row.try_get(13)?,
-            order_id: row.try_get(14)?,
-            sale: row.try_get(15)?,
-            commission: row.try_get(16)?,
-            changes: serde_json::from_value(row.try_get(17)?)?,
-        })));
+    if row.try_get::<_, Option<CashbackId>>(6)?.is_some() {
+        let mut purchase = purchase(row, 6, 21)?;
+        if let Some(cause) = row.try_get(24)? {
+            let from = row.try_get::<_, Option<&str>>(25)?.map(word).transpose()?;
+            purchase.step = Some(Step { cause, from, to: word(row.try_get(26)?)? });
+        }
+        return Ok(Origin::Purchase(Box::new(purchase)));
     }
     if let Some(id) = row.try_get(18)? {
         return Ok(Origin::Withdrawal { id, status: word(row.try_get(19)?)? });
     }
     Ok(Origin::Other { reason: row.try_get(20)? })
+}
+
+/// A purchase, whose columns begin at `at`, and those of its cashback at `cashback`.
+fn purchase(row: &Row, at: usize, cashback: usize) -> Result<Purchase, StoreError> {
+    Ok(Purchase {
+        cashback_id: row.try_get(at)?,
+        cashback_status: word(row.try_get(at + 1)?)?,
+        merchant: row.try_get(at + 2)?,
+        click_id: row.try_get(at + 3)?,
+        clicked_at: row.try_get(at + 4)?,
+        rate_bps: row.try_get(at + 5)?,
+        network: word(row.try_get(at + 6)?)?,
+        external_id: row.try_get(at + 7)?,
+        order_id: row.try_get(at + 8)?,
+        sale: row.try_get(at + 9)?,
+        commission: row.try_get(at + 10)?,
+        changes: serde_json::from_value(row.try_get(at + 11)?)?,
+        cashback: row.try_get(cashback)?,
+        cap: row.try_get(cashback + 1)?,
+        rule_version: row.try_get(cashback + 2)?,
+        step: None,
+    })
 }

@@ -8,6 +8,7 @@ use domain::job::Queue;
 use domain::jobs::cashback::{ConfirmHint, SyncNetwork, SyncWindow};
 use domain::network::Network;
 use stage::{LIMIT, Stage};
+use store::wallet::chain;
 
 fn hint(id: &str) -> ConfirmHint {
     ConfirmHint {
@@ -128,6 +129,41 @@ async fn ledger_rows_are_sealed_by_themselves() {
     stage.enqueue(&since_cursor()).await;
     stage.balance_becomes(asha, 5_000).await;
     stage.count_becomes("wallet_seals", 1).await;
-    let verified = store::wallet::chain::verify(&stage.client().await, None).await.unwrap();
-    assert_eq!((verified.rows, verified.fault), (1, None));
+    let verified = chain::verify(&mut stage.client().await, None, &mut |_done, _total| {}).await.unwrap();
+    assert_eq!((verified.rows, verified.faults), (1, vec![]));
+}
+
+/// With the settings that operators have by default.
+#[tokio::test]
+async fn serial_every_ledger_row_is_sealed_within_sixty_seconds() {
+    let mut stage = Stage::empty().await;
+    stage.environment.retain(|(key, _)| key != "CASHBACK_UPKEEP_INTERVAL_MS");
+    stage.launch().await;
+    let asha = stage.shopper().await;
+    let client = stage.client().await;
+    let mut number = 0;
+    testkit::eventually_true("two rounds of seals while rows are written", 3 * LIMIT, async || {
+        number += 1;
+        let credit = domain::wallet::Transfer {
+            debit: domain::wallet::Account::CashbackExpense,
+            credit: domain::wallet::Account::User(asha),
+            amount: domain::money::Paise::new(1),
+            kind: domain::wallet::TransferKind::CashbackCredit,
+            key: format!("k{number}"),
+            reason: serde_json::json!({}),
+        };
+        store::wallet::post(&client, &credit).await.unwrap();
+        stage.count("wallet_seals").await >= 2
+    })
+    .await;
+    let (waiting, since) = chain::unsealed(&client).await.unwrap();
+    assert!(
+        since.is_none_or(|since| chrono::Utc::now() - since < chrono::TimeDelta::seconds(60)),
+        "{waiting} {since:?}"
+    );
+    let late = "wallet_transactions w JOIN wallet_seals s ON w.seq BETWEEN s.first_seq AND s.last_seq
+                WHERE s.sealed_at - w.created_at > interval '60 seconds'";
+    assert_eq!(stage.count(late).await, 0);
+    let metrics = stage.metrics().await;
+    assert!(metrics.contains("ledger_unsealed_age_seconds") && metrics.contains("ledger_unsealed_rows"), "{metrics}");
 }

@@ -84,7 +84,7 @@ impl Stage {
             ("REDIS_URL", redis.url()),
             ("CLICK_FLUSH_INTERVAL_MS", "50".to_owned()),
             ("CASHBACK_UPKEEP_INTERVAL_MS", "200".to_owned()),
-            ("ALERT_EMAIL", "ops@example.in".to_owned()),
+            ("ALERT_EMAILS", "ops@example.in".to_owned()),
             ("ADMITAD_CLIENT_ID", "id".to_owned()),
             ("ADMITAD_CLIENT_SECRET", "secret".to_owned()),
             ("ADMITAD_BASE_URL", sim.at("/admitad")),
@@ -109,6 +109,12 @@ impl Stage {
         let service = Service::start("cashback-sync", &environment);
         service.ready().await;
         self.service = Some(service);
+    }
+
+    /// What the service shows of itself.
+    pub(crate) async fn metrics(&self) -> String {
+        let url = format!("{}/metrics", self.service.as_ref().unwrap().ops());
+        testkit::http().get(url).send().await.unwrap().text().await.unwrap()
     }
 
     pub(crate) async fn client(&self) -> Client {

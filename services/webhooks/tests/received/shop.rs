@@ -42,7 +42,7 @@ impl Shop {
             ("RAZORPAY_WEBHOOK_SECRET", SECRET),
             ("ADMITAD_POSTBACK_TOKEN", TOKEN),
             ("MSG91_REPORT_TOKEN", TOKEN),
-            ("ALERT_EMAIL", "ops@example.in"),
+            ("ALERT_EMAILS", "ops@example.in"),
             ("WEBHOOK_SWEEP_MS", "200"),
         ];
         environment.retain(|(key, _)| !extra.iter().any(|(other, _)| other == key));
