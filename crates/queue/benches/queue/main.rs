@@ -17,8 +17,10 @@ use crate::table::Table;
 
 fn main() {
     let arguments: Vec<_> = std::env::args().collect();
-    if arguments.get(1).is_some_and(|word| word == "worker") {
-        return worker::run();
+    match arguments.get(1).map(String::as_str) {
+        Some("worker") => return worker::run(),
+        Some("listener") => return raw::listen(),
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {

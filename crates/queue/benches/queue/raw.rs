@@ -1,13 +1,15 @@
 //! What Redis does at best with the same bodies: no handler, no envelope, one connection.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use config::{Environment, Reader};
 use kv::Kv;
 use kv::redis::{self, Script};
 use testkit::Redis;
 
 use crate::cases::push;
 use crate::table::{Row, Table};
+use crate::worker::{Idle, Told, now_ns};
 use crate::{connect, redis_cpu};
 
 const LIST: &str = "queue:email";
@@ -76,4 +78,26 @@ async fn claim(kv: &Kv, count: usize) {
         done.exec_async(&mut connection).await.unwrap();
         first += bodies.len();
     }
+}
+
+/// The other end of a list: pops what is pushed, one by one, as soon as it is there, and tells how long it waited.
+pub(crate) fn listen() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut reader = Reader::new(&Environment);
+        let jobs: usize = reader.default("JOBS", 0, "how many jobs to wait for");
+        let url: String = reader.default("REDIS_URL", String::new(), "the server");
+        reader.finish(()).unwrap();
+        let kv = connect(&url);
+        let mut connection = kv.dedicated(Duration::from_secs(10));
+        println!("ready");
+        let mut told = Told::default();
+        while told.waits_us.len() < jobs {
+            let popped: Vec<Vec<u8>> =
+                redis::cmd("BLPOP").arg("raw").arg(10).query_async(&mut connection).await.unwrap();
+            let job: Idle = serde_json::from_slice(&popped[1]).unwrap();
+            told.waits_us.push(now_ns().saturating_sub(job.ts) / 1_000);
+        }
+        println!("told {}", serde_json::to_string(&told).unwrap());
+    });
 }
