@@ -21,7 +21,9 @@ pub(super) struct Account {
 /// The answer to `GET /ping`; one client finds the publisher under `data`.
 #[derive(Deserialize)]
 struct Ping<'a> {
+    #[serde(borrow)]
     publisher: Option<Publisher<'a>>,
+    #[serde(borrow)]
     data: Option<Inner<'a>>,
 }
 

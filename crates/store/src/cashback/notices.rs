@@ -4,11 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use deadpool_postgres::GenericClient;
 use domain::cashback::Notice;
-use domain::contact::EmailAddress;
 use domain::ids::{MerchantId, UserId, WithdrawalId};
 use domain::jobs::email::{EmailMessage, SendEmail};
 use domain::jobs::sms::{SendSms, SmsMessage};
-use domain::jobs::{EventKey, InvalidEventKey, Language};
+use domain::jobs::{EventKey, InvalidEventKey};
 use domain::money::Paise;
 
 use crate::outbox::{self, Lane, Promise};
