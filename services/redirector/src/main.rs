@@ -89,12 +89,10 @@ async fn run(settings: Settings, life: chassis::Life) -> anyhow::Result<()> {
     });
     chassis::http::serve(&life, &settings.http, move |routes| {
         routes.app_data(stats.clone()).route("/stats", web::get().to(stats::stats));
-        routes.app_data(web::Data::new(Desk::open(shared.clone()))).service(
-            web::resource("/out/{offer_id}")
-                .route(web::get().to(out::out))
-                .route(web::head().to(out::out))
-                .default_service(web::to(async || pages::Notice::Method.response())),
-        );
+        // A plain prefix: a pattern such as `/out/{offer_id}` is matched by a regular expression, which was a sixth of a click.
+        routes
+            .app_data(web::Data::new(Desk::open(shared.clone())))
+            .service(web::scope("/out").default_service(web::to(out::out)));
     })
     .await
 }

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use chrono::DateTime;
 use domain::click::ClickClass;
@@ -85,8 +85,16 @@ impl Query {
     }
 }
 
-/// The handler for GET and HEAD.
+/// The offer that a request names.
+fn offer_of(request: &HttpRequest) -> Option<OfferId> {
+    request.path().strip_prefix("/out/")?.parse().ok()
+}
+
+/// The handler of everything below `/out/`.
 pub(crate) async fn out(request: HttpRequest, desk: web::Data<Desk>) -> HttpResponse {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Notice::Method.response();
+    }
     let now_ms = u64::try_from(SystemClock.now().timestamp_millis()).unwrap_or(0);
     let peer = request.peer_addr().map_or(std::net::IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
     let address = chassis::remote::address(peer, request.headers(), &desk.shared.visits.trusted_proxies);
@@ -130,7 +138,7 @@ async fn click(
     allowance: Allowance,
     now_ms: u64,
 ) -> Result<Way, Notice> {
-    let id = request.match_info().get("offer_id").and_then(|text| text.parse().ok()).ok_or(Notice::Unknown)?;
+    let id = offer_of(request).ok_or(Notice::Unknown)?;
     let entry = desk.shared.catalogue.find(id).await.map_err(|error| {
         desk.shared.tally.unresolved(&error);
         Notice::Unavailable
@@ -236,8 +244,7 @@ fn refuse(request: &HttpRequest, desk: &Desk, notice: Notice, allowance: Allowan
     let landing = desk.shared.visits.landing.as_deref().filter(|_| notice.is_gone());
     let mut response = match landing {
         Some(landing) => {
-            let offer = request.match_info().get("offer_id").and_then(|text| text.parse::<OfferId>().ok());
-            let offer = offer.map_or_else(String::new, |offer| offer.to_string());
+            let offer = offer_of(request).map_or_else(String::new, |offer| offer.to_string());
             let mut response = HttpResponse::build(StatusCode::FOUND);
             guard(&mut response);
             let location = landing.replace("{reason}", notice.reason()).replace("{offer_id}", &offer);
