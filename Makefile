@@ -5,7 +5,7 @@
 IN_TESTS = $(addprefix -A clippy::,unwrap_used expect_used panic indexing_slicing as_conversions cast_possible_truncation format_push_string needless_range_loop unit_arg items_after_statements semicolon_if_nothing_returned print_stdout \
 	print_stderr disallowed_methods missing_panics_doc too_many_lines duration_suboptimal_units unnecessary_get_then_check type_complexity)
 
-.PHONY: help demo test build lint fmt doc generate bench clean setup
+.PHONY: help demo test build lint fmt doc generate bench bench-http fuzz clean setup
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,13 @@ generate: ## Write the files that are made from the code: .env.example, the refe
 
 bench: setup ## What the queue costs, beside peers and bare Redis (builds in release, takes minutes)
 	cargo bench --workspace --bench queue
+
+bench-http: setup ## What redirects and webhooks cost, beside nginx, actix, Bun and Fastify (builds in release, takes a quarter of an hour)
+	cargo build --workspace --bins --release
+	bash tests/bench/run.sh
+
+fuzz: ## Every fuzz target for SECONDS each (60); what is found ends the run
+	bash tests/fuzz/run.sh $(or $(SECONDS),60)
 
 fmt: ## Format everything
 	cargo fmt --all

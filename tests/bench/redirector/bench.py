@@ -1,0 +1,220 @@
+"""What a click costs: the redirector beside a bare actix, nginx, Bun and Fastify, in one run on this machine.
+
+The figure to compare by is the server's CPU per 1,000 requests; rates of programs that share their cores with the load
+are noisy. Parts of it alone: bench.py [rates] [latency] [memory]"""
+import http.client
+import shutil
+import subprocess
+import sys
+import threading
+import uuid
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+from stage import (PEERS, RUNS, SECONDS, Stage, Table, Targets, binary, children, free_port, machine, measured,
+                   median, migrate, npm, paced, rss_kb, stop, version_of, wrk)
+
+OFFERS = 100_000
+# So many that nobody comes near the limit of 100 a minute.
+CLIENTS = 262_144
+MERCHANT = uuid.UUID("01981b1e-7a4c-7cc2-8f3e-000000000001")
+CLICK = HERE / "click.lua"
+
+
+def catalogue(stage, postgres):
+    """100,000 offers of one merchant; the ids in files for wrk."""
+    postgres.sql(f"""
+        INSERT INTO merchants (id, name, network, campaign_id, tracking_template, allowed_hosts, landing_url, cashback_bps)
+        VALUES ('{MERCHANT}', 'Shop', 'admitad', '1',
+                'https://ad.admitad.com/g/HASH/?ulp={{url}}&subid={{click_id}}&subid4={{click_id}}',
+                '{{shop.in,*.shop.in}}', 'https://shop.in/', 5000);
+        INSERT INTO offers (id, merchant_id, title, target_url)
+        SELECT ('01981b1e-7a4c-7cc2-9000-' || lpad(to_hex(n), 12, '0'))::uuid, '{MERCHANT}', 'Offer ' || n,
+               'https://www.shop.in/p/' || n || '?size=9&colour=red'
+        FROM generate_series(1, {OFFERS}) AS n;
+        VACUUM ANALYZE offers;""")
+    ids = [f"01981b1e-7a4c-7cc2-9000-{n:012x}" for n in range(1, OFFERS + 1)]
+    (stage.folder / "all").write_text("\n".join(ids))
+    (stage.folder / "few").write_text("\n".join(ids[:100]))
+    return ids
+
+
+def redirector(stage, postgres, redis, workers):
+    port = free_port()
+    stage.runs = getattr(stage, "runs", 0) + 1
+    spool = stage.folder / f"spool{stage.runs}"
+    env = {
+        "DATABASE_URL": postgres.url, "REDIS_URL": redis.url, "HTTP_ADDR": f"127.0.0.1:{port}", "OPS_ADDR": "127.0.0.1:0",
+        "HTTP_WORKERS": str(workers), "TRUSTED_PROXIES": "127.0.0.0/8", "REDIRECT_SPOOL_DIR": str(spool),
+        "JWT_SECRET": "a-session-secret-of-decent-length", "RUST_LOG": "info", "LOG_FORMAT": "json",
+        # Nobody works the list off here, and the run must not end in back-pressure.
+        "QUEUE_MAX_BYTES": str(64 << 30),
+    }
+    return stage.start([binary("redirector")], port, env, f"redirector{stage.runs}.log"), port
+
+
+def location(port, offer):
+    """One click, to see that the server does what is measured."""
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.request("GET", f"/out/{offer}", headers={"X-Forwarded-For": "192.0.2.1", "User-Agent": "Mozilla/5.0 (X11)"})
+    answer = connection.getresponse()
+    answer.read()
+    if answer.status != 302:
+        raise SystemExit(f"port {port} answered {answer.status} to a click")
+    return answer.headers["Location"]
+
+
+def bare_actix(stage):
+    folder = PEERS / "actix"
+    shutil.copytree(HERE / "actix", folder, dirs_exist_ok=True)
+    built = subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=folder, capture_output=True, text=True)
+    if built.returncode != 0:
+        raise SystemExit(f"the bare actix does not build: {built.stderr}")
+    port = free_port()
+    return stage.start([folder / "target/release/bare-actix", port, 1], port), port
+
+
+def nginx(stage):
+    port = free_port()
+    conf = stage.folder / "nginx.conf"
+    conf.write_text((HERE / "nginx.conf").read_text().replace("PORT", str(port)))
+    return stage.start(["nginx", "-p", stage.folder, "-c", conf], port, log="nginx.log"), port
+
+
+def script(stage, runner, name, redis):
+    """A peer in JavaScript, run beside the packages that it needs."""
+    shutil.copy(HERE / name, PEERS / name)
+    port = free_port()
+    return stage.start([*runner, PEERS / name, port, redis.port], port, log=f"{name}.log"), port
+
+
+def rates(stage, postgres, redis, ids, targets):
+    table = Table("redirect", "requests/s", "p50 / p99 ms", "server CPU ms/1,000", "Redis CPU us/request", "of bare actix's CPU")
+    seen = {}
+
+    def run(name, server, port, uses_redis=True):
+        location(port, ids[0])
+        wrk(CLICK, f"http://127.0.0.1:{port}", [stage.folder / "few", CLIENTS], seconds=2)
+        runs = []
+        for _ in range(RUNS):
+            redis.ask("UNLINK", "queue:clicks")
+            watched = {"server": lambda: children(server.pid), "redis": lambda: [redis.pid]}
+            load = lambda: wrk(CLICK, f"http://127.0.0.1:{port}", [stage.folder / "few", CLIENTS])
+            runs.append(measured(load, watched))
+        figures = seen[name] = median(runs)
+        # CPU hardly varies; its own median is the noise-free figure.
+        figures.cpu = {of: sorted(run.cpu[of] for run in runs)[len(runs) // 2] for of in figures.cpu}
+        table.add(name, f"{figures.rate:,.0f}", f"{figures.p50:.2f} / {figures.p99:.2f}", f"{figures.cpu['server']:.1f}",
+                  f"{figures.cpu['redis']:.2f}" if uses_redis else "-",
+                  f"{figures.cpu['server'] / seen['bare actix, 1 worker'].cpu['server']:.2f}" if len(seen) > 1 or name.startswith("bare") else "-")
+        if figures.bad:
+            raise SystemExit(f"{name}: {figures.bad} requests failed")
+        stop(server)
+        redis.forget()
+
+    run("bare actix, 1 worker", *bare_actix(stage), uses_redis=False)
+    run("nginx return 302", *nginx(stage), uses_redis=False)
+    for workers in (1, 2):
+        run(f"redirector, {workers} worker{'s' if workers > 1 else ''}", *redirector(stage, postgres, redis, workers))
+    folder, why = npm(["bun", "fastify", "ioredis"])
+    if folder is None:
+        print(f"… Bun and Fastify are left out: {why}")
+    else:
+        pipe = "\n".join(f"SET redirect:url:{offer} https://shop.test/?subid=" for offer in ids[:100])
+        for name, runner, file in [(f"Bun {version_of('bun')}, pipelined", [folder / "node_modules/.bin/bun"], "bun.js"),
+                                   (f"Fastify {version_of('fastify')} + ioredis", ["node"], "fastify.js")]:
+            subprocess.run(["redis-cli", "-p", str(redis.port)], input=pipe, text=True, stdout=subprocess.DEVNULL)
+            run(name, *script(stage, runner, file, redis))
+    table.print()
+
+    bare, proxy = seen["bare actix, 1 worker"], seen["nginx return 302"]
+    ours = max((seen["redirector, 1 worker"], seen["redirector, 2 workers"]), key=lambda figures: figures.rate)
+    cpu = min(seen[f"redirector, {workers}"].cpu["server"] for workers in ("1 worker", "2 workers")) / bare.cpu["server"]
+    targets.check("server CPU, of bare actix's", "<= 1.6", f"{cpu:.2f}", cpu <= 1.6)
+    targets.check("rate, of nginx's", ">= 0.70", f"{ours.rate / proxy.rate:.2f}", ours.rate >= 0.7 * proxy.rate)
+    targets.check("Redis CPU a request, us", "<= 2.5", f"{ours.cpu['redis']:.2f}", ours.cpu["redis"] <= 2.5)
+    for name, figures in seen.items():
+        for peer, times in (("Bun", 1.5), ("Fastify", 3.0)):
+            if name.startswith(peer):
+                ratio = ours.rate / figures.rate
+                targets.check(f"rate, of {peer}'s", f">= {times}", f"{ratio:.2f}", ratio >= times)
+    return ours
+
+
+def latency(stage, postgres, redis, ids, targets):
+    """At half of the highest rate, with known offers and with offers that neither memory nor Redis knows."""
+    table = Table("half load", "requests/s", "p50 / p99 ms", "longest ms")
+    for what, offers, limit in (("warm", "few", 5.0), ("cold", "all", 25.0)):
+        server, port = redirector(stage, postgres, redis, 2)
+        url = f"http://127.0.0.1:{port}"
+        location(port, ids[0])
+        if what == "warm":
+            top = wrk(CLICK, url, [stage.folder / offers, CLIENTS], seconds=4).rate
+        else:
+            # Every offer once: what the first look-up of each can reach.
+            top = wrk(CLICK, url, [stage.folder / offers, CLIENTS], seconds=2).rate
+            stop(server)
+            redis.forget()
+            server, port = redirector(stage, postgres, redis, 2)
+            url = f"http://127.0.0.1:{port}"
+        # No longer than new offers last.
+        seconds = SECONDS if what == "warm" else max(2, min(SECONDS, int(OFFERS / (top / 2))))
+        load = paced(CLICK, url, [stage.folder / offers, CLIENTS], top / 2, seconds, calibrate=what == "warm")
+        table.add(f"{what}, highest {top:,.0f}", f"{load.rate:,.0f}", f"{load.p50 / 1e3:.2f} / {load.p99 / 1e3:.2f}",
+                  f"{load.longest / 1e3:.1f}")
+        targets.check(f"p99 {what}, ms", f"<= {limit:.0f}", f"{load.p99 / 1e3:.2f}", load.p99 / 1e3 <= limit and not load.bad)
+        stop(server)
+        redis.forget()
+    table.print()
+
+
+def memory(stage, postgres, redis, targets, wanted=5_000_000):
+    """5,000,000 clicks on 100,000 offers by 262,144 clients: the memory after the first million must be the memory at the end."""
+    table = Table("clicks so far", "redirector's memory MiB")
+    server, port = redirector(stage, postgres, redis, 2)
+    done, stages, over = 0, [], threading.Event()
+
+    def trim():
+        # The list would grow to gigabytes here; in life it is worked off.
+        while not over.wait(0.5):
+            redis.ask("UNLINK", "queue:clicks")
+
+    trimming = threading.Thread(target=trim)
+    trimming.start()
+    try:
+        while done < wanted:
+            load = wrk(CLICK, f"http://127.0.0.1:{port}", [stage.folder / "all", CLIENTS], seconds=6)
+            done += load.requests
+            stages.append((done, rss_kb(server.pid) / 1024))
+            table.add(f"{done:,}", f"{stages[-1][1]:.1f}")
+            if load.bad:
+                raise SystemExit(f"{load.bad} requests failed")
+    finally:
+        over.set()
+        trimming.join()
+    stop(server)
+    first = next(size for clicks, size in stages if clicks >= 1_000_000)
+    growth = stages[-1][1] / first
+    targets.check(f"memory after {done:,} clicks, of the first million's", "<= 1.10", f"{growth:.3f}", growth <= 1.10)
+
+
+def main():
+    parts = set(sys.argv[1:]) or {"rates", "latency", "memory"}
+    machine()
+    targets = Targets()
+    with Stage() as stage:
+        redis, postgres = stage.redis(), stage.postgres()
+        migrate(postgres)
+        ids = catalogue(stage, postgres)
+        if "rates" in parts:
+            rates(stage, postgres, redis, ids, targets)
+        if "latency" in parts:
+            latency(stage, postgres, redis, ids, targets)
+        if "memory" in parts:
+            memory(stage, postgres, redis, targets)
+    targets.finish()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+-- Shoppers who click: wrk … -- OFFERS CLIENTS [RATE]
+-- OFFERS is a file with an offer's id a line, taken in turn; CLIENTS is how many addresses click, in turn. With RATE, a
+-- connection thinks between two clicks, so that about RATE clicks a second are made in all (never more).
+local offers, clients, rate, connections = {}, 1, nil, 64
+local at = 0
+
+function init(arguments)
+    for line in io.lines(arguments[1]) do offers[#offers + 1] = line end
+    clients = tonumber(arguments[2])
+    rate = tonumber(arguments[3])
+    connections = tonumber(arguments[4]) or 64
+    if rate == nil then delay = nil end
+end
+
+local AGENT = "Mozilla/5.0 (Linux; Android 14; SM-A155F) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Mobile Safari/537.36"
+local REST = "\r\nHost: shop.test\r\nUser-Agent: " .. AGENT .. "\r\nAccept: text/html\r\n\r\n"
+
+function request()
+    at = at + 1
+    local client = at % clients
+    return "GET /out/" .. offers[at % #offers + 1] .. " HTTP/1.1\r\nX-Forwarded-For: 10." ..
+        math.floor(client / 65536) % 256 .. "." .. math.floor(client / 256) % 256 .. "." .. client % 256 .. REST
+end
+
+function delay()
+    -- Whole milliseconds only: the fraction decides how often one more is waited.
+    local pause = connections * 1000 / rate
+    local whole = math.floor(pause)
+    if math.random() < pause - whole then whole = whole + 1 end
+    return whole
+end
+
+function done(summary, latency)
+    local errors = summary.errors
+    local bad = errors.connect + errors.read + errors.write + errors.status + errors.timeout
+    io.write(string.format("FIGURES %d %d %d %d %d %d\n", summary.requests, summary.duration,
+        latency:percentile(50), latency:percentile(99), bad, latency.max))
+end
