@@ -47,7 +47,7 @@ fn bad_settings_are_listed_all_at_once_before_a_port_is_bound() {
         ),
         ("cashback-sync", &["DATABASE_URL", "REDIS_URL", "CLICK_FLUSH_BATCH"]),
         ("cron", &["DATABASE_URL", "REDIS_URL", "SHOP_TIME_ZONE"]),
-        ("admin", &["DATABASE_URL", "HTTP_ADDR"]),
+        ("admin", &["DATABASE_URL", "REDIS_URL", "HTTP_ADDR"]),
     ];
     for (service, keys) in wrong {
         let output = Command::new(binary(service))

@@ -35,6 +35,22 @@ where
     F: FnOnce(Option<C>, S, Life) -> Fut,
     Fut: Future<Output = anyhow::Result<()>>,
 {
+    main_for(service, read, read, run)
+}
+
+/// Like [`main_with`], for a service whose commands need fewer settings than serving: `read` is for serving and for the
+/// lists of settings, `read_for_commands` for its own commands.
+pub fn main_for<C, S, F, Fut>(
+    service: Service,
+    read: fn(&mut Reader<'_>) -> S,
+    read_for_commands: fn(&mut Reader<'_>) -> S,
+    run: F,
+) -> ExitCode
+where
+    C: Subcommand,
+    F: FnOnce(Option<C>, S, Life) -> Fut,
+    Fut: Future<Output = anyhow::Result<()>>,
+{
     let command = Command::new(service.name)
         .about(service.about)
         .version(env!("CARGO_PKG_VERSION"))
@@ -61,7 +77,7 @@ where
         Some(("healthcheck", chosen)) => ops::healthcheck(chosen.get_flag("alive")),
         None | Some(("serve", _)) => start(service, read, true, |settings, life| run(None, settings, life)),
         Some(_own) => match C::from_arg_matches(&matches) {
-            Ok(own) => start(service, read, false, |settings, life| run(Some(own), settings, life)),
+            Ok(own) => start(service, read_for_commands, false, |settings, life| run(Some(own), settings, life)),
             Err(error) => error.exit(),
         },
     }

@@ -7,7 +7,8 @@
 //! * SIGTERM or SIGINT begins the end ([`Life::shutdown`]); a second signal ends at once; what runs has
 //!   [`DRAIN_LIMIT`] before the process gives up;
 //! * systemd is told when the service is up, that it still runs, and that it is going, where it asked;
-//! * errors of HTTP handlers become `application/problem+json` ([`problem`]).
+//! * errors of HTTP handlers become `application/problem+json` ([`problem`]);
+//! * the address of a client is believed from trusted proxies only ([`remote`]).
 
 mod command;
 pub mod http;
@@ -18,7 +19,7 @@ pub mod remote;
 mod start;
 mod supervisor;
 
-pub use command::{NoCommands, main, main_with};
+pub use command::{NoCommands, main, main_for, main_with};
 pub use life::Life;
 pub use start::DRAIN_LIMIT;
 

@@ -206,7 +206,7 @@ async fn person(state: &State, request: &ServiceRequest) -> Result<Option<Who>, 
     let Some(Session { admin_id, email, name, role, csrf_token }) = session else { return Ok(None) };
     let role = role.parse().map_err(|error: String| PageError::Failed(anyhow::anyhow!(error)))?;
     let csrf = csrf_token.expose().clone();
-    Ok(Some(Who { admin_id, email, name, role, csrf, address: peer(request) }))
+    Ok(Some(Who { admin_id, email, name, role, csrf, address: state.address_of(request.request()) }))
 }
 
 async fn program(state: &State, request: &ServiceRequest, scope: &'static str) -> Result<Caller, ApiError> {
@@ -228,11 +228,7 @@ async fn program(state: &State, request: &ServiceRequest, scope: &'static str) -
     {
         return Err(ApiError::TooMany(count.resets_in));
     }
-    Ok(Caller { grant, scope, address: peer(request) })
-}
-
-fn peer(request: &ServiceRequest) -> String {
-    request.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default()
+    Ok(Caller { grant, scope, address: state.address_of(request.request()) })
 }
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \

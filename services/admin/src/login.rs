@@ -65,7 +65,7 @@ pub(crate) async fn enter(
     request: HttpRequest,
     form: web::Form<Entry>,
 ) -> Result<HttpResponse, PageError> {
-    let address = request.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default();
+    let address = state.address_of(&request);
     let email = form.email.trim().to_lowercase();
     if !throttled(&state, &email, &address).await? {
         tracing::warn!("a login was refused: too many tries");

@@ -47,7 +47,7 @@ use crate::state::State;
 
 fn main() -> ExitCode {
     let service = Service { name: "admin", about: "Sees and steers the shop: console, API, schema, first data" };
-    chassis::main_with(service, Settings::read, run)
+    chassis::main_for(service, Settings::for_serving, Settings::for_commands, run)
 }
 
 async fn run(command: Option<Command>, settings: Settings, life: Life) -> anyhow::Result<()> {
@@ -77,6 +77,7 @@ async fn serve(settings: &Settings, life: &Life) -> anyhow::Result<()> {
         kv,
         producer,
         secure_cookies: settings.secure_cookies,
+        trusted_proxies: settings.trusted_proxies.clone(),
         passwords: Semaphore::new(2),
         live: live::Live::new(),
         shutdown: life.shutdown(),

@@ -1,5 +1,6 @@
 //! The console's settings.
 
+use chassis::remote::Networks;
 use config::Reader;
 use store::vouchers::Cipher;
 
@@ -9,34 +10,47 @@ use crate::autoscale::Thresholds;
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) store: store::Settings,
-    /// Redis. Commands such as `migrate` do without, so it is missed only when the console is served.
+    /// Redis. Serving demands it; commands such as `migrate` do without.
     pub(crate) kv: Option<kv::Settings>,
     pub(crate) http: chassis::http::Settings,
     /// Opens and seals voucher codes; `seed` needs it.
     pub(crate) cipher: Option<Cipher>,
     /// Whether the session's cookie travels by HTTPS only.
     pub(crate) secure_cookies: bool,
+    /// Whose word about a client's address is believed.
+    pub(crate) trusted_proxies: Networks,
     /// How many notifiers `autoscale` wants.
     pub(crate) scaling: Thresholds,
 }
 
 impl Settings {
-    /// Reads them.
-    pub(crate) fn read(reader: &mut Reader<'_>) -> Self {
+    /// Reads what serving needs.
+    pub(crate) fn for_serving(reader: &mut Reader<'_>) -> Self {
+        let kv = kv::Settings::read(reader);
+        Self::read(reader, Some(kv))
+    }
+
+    /// Reads what the commands need: Redis only where it is set.
+    pub(crate) fn for_commands(reader: &mut Reader<'_>) -> Self {
+        let kv = if reader.is_set("REDIS_URL") { Some(kv::Settings::read(reader)) } else { None };
+        Self::read(reader, kv)
+    }
+
+    fn read(reader: &mut Reader<'_>, kv: Option<kv::Settings>) -> Self {
         Self {
             store: store::Settings::read(reader),
-            kv: if reader.is_set("REDIS_URL") {
-                Some(kv::Settings::read(reader))
-            } else {
-                let _missing = reader.optional_secret("REDIS_URL", "Redis; needed by `admin serve`, not by the commands");
-                None
-            },
+            kv,
             http: chassis::http::Settings::read(reader),
             cipher: reader.optional_parsed("VOUCHER_KEY", "the key that seals voucher codes; needed by `admin seed`"),
             secure_cookies: reader.default(
                 "CONSOLE_SECURE_COOKIES",
                 true,
                 "whether the console's session cookie travels by HTTPS only; false for plain HTTP on a developer's machine",
+            ),
+            trusted_proxies: reader.default(
+                "TRUSTED_PROXIES",
+                Networks::default(),
+                "networks of proxies whose X-Forwarded-For is believed, by comma",
             ),
             scaling: Thresholds::read(reader),
         }

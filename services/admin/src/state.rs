@@ -2,6 +2,8 @@
 
 use std::future::Future;
 
+use actix_web::HttpRequest;
+use chassis::remote::{self, Networks};
 use kv::Kv;
 use queue::Producer;
 use serde_json::Value;
@@ -20,6 +22,7 @@ pub(crate) struct State {
     pub(crate) kv: Kv,
     pub(crate) producer: Producer,
     pub(crate) secure_cookies: bool,
+    pub(crate) trusted_proxies: Networks,
     /// Checking a password takes 19 MiB and a core; this many are checked at once.
     pub(crate) passwords: Semaphore,
     pub(crate) live: Live,
@@ -98,6 +101,13 @@ pub(crate) struct Deed<'a> {
 }
 
 impl State {
+    /// Where a request came from, as far as it can be believed; empty when the connection has no address.
+    pub(crate) fn address_of(&self, request: &HttpRequest) -> String {
+        let peer = request.peer_addr();
+        let address = |peer: std::net::SocketAddr| remote::address(peer.ip(), request.headers(), &self.trusted_proxies);
+        peer.map(|peer| address(peer).to_string()).unwrap_or_default()
+    }
+
     /// Does what takes effect outside of Postgres, and writes it down. The note is written first and committed last: without
     /// a note there is no effect, and what failed leaves no note.
     pub(crate) async fn noted<T, E>(

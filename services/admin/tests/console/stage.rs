@@ -32,18 +32,24 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With these settings besides.
+    pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
         let (database, redis) = (Database::start().await, Redis::start());
         let (url, redis_url) = (database.url(), redis.url());
         let source = Map::from([("REDIS_URL", redis_url.as_str())]);
         let mut reader = Reader::new(&source);
-        let settings = kv::Settings::read(&mut reader);
-        let kv = Kv::connect(&reader.finish(settings).unwrap()).unwrap();
-        let environment = [
+        let way = kv::Settings::read(&mut reader);
+        let kv = Kv::connect(&reader.finish(way).unwrap()).unwrap();
+        let mut environment = vec![
             ("DATABASE_URL", url.as_str()),
             ("REDIS_URL", redis_url.as_str()),
             ("CONSOLE_SECURE_COOKIES", "false"),
             ("HTTP_WORKERS", "2"),
         ];
+        environment.extend(settings);
         let service = Service::start("admin", &environment);
         service.ready().await;
         let pool = database.pool();

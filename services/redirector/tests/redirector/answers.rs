@@ -124,7 +124,10 @@ async fn a_catalogue_that_cannot_be_used_is_our_fault_and_said_so() {
     let service = shop.redirector(&[]);
     let answer = shop.click(&service, foreign, "192.0.2.7").send().await.unwrap();
     assert_eq!(answer.status(), 503);
-    assert!(service.logs().contains("the offer's target is refused"));
+    eventually_true("the log says why", Duration::from_secs(10), async || {
+        service.logs().contains("the offer's target is refused")
+    })
+    .await;
     let client = shop.database.pool().get().await.unwrap();
     let mut merchant = shop.merchant.clone();
     merchant.tracking_template = "https://ad.admitad.com/g/HASH/?subid3={click_id}&x={your-sub-aff-id}".to_owned();
