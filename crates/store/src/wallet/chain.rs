@@ -1,4 +1,4 @@
-//! The chain over the ledger. [`seal`] adds what is not sealed yet; [`verify`] recomputes everything.
+//! The chain over the ledger. [`seal`] adds what is not sealed yet; [`verify()`] recomputes everything.
 //!
 //! Rows are sealed in the order of their sequence. A number may be drawn before its row is committed, so a run seals only
 //! up to the number that was drawn last when no writer was under way any more that could still use a lower one.
