@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 use super::{AllowedHosts, Schemes};
 
@@ -88,6 +88,8 @@ impl Target {
             return Err(Refused::ForeignHost);
         }
         check_nested(page, hosts)?;
+        // What is sent may be written otherwise (%27 for an apostrophe), and is what the shop reads.
+        check_nested(&url[Position::BeforePath..], hosts)?;
         Ok(Self(url))
     }
 

@@ -133,6 +133,13 @@ fn what_a_whole_url_encoded_again_hides_is_not_looked_at() {
 }
 
 #[test]
+fn the_form_that_is_sent_is_judged_too() {
+    // An apostrophe ends an address; sent as %27 it is a part of its host.
+    let text = "https://shop.in/p.in/r?u%252F%25ttps://shop.in'2Fevi";
+    assert_eq!(Target::parse(text, &hosts(), Schemes::HttpsOnly), Err(Refused::Nested));
+}
+
+#[test]
 fn pages_of_the_shop_are_let_through() {
     for (text, sent) in [
         ("https://shop.in", "https://shop.in/"),
