@@ -8,9 +8,6 @@ use std::time::Duration;
 
 use domain::contact::EmailAddress;
 use domain::ids::AuditId;
-use domain::jobs::Language;
-use domain::jobs::email::{EmailMessage, SendEmail};
-use store::outbox::{self, Lane};
 use store::{GenericClient, Pool, StoreError, alerts};
 use telemetry::metrics::{Counter, Gauge, KeyValue, meter};
 use tokio::sync::Notify;
@@ -149,18 +146,9 @@ impl Standby {
     }
 
     async fn tell(&self, client: &impl GenericClient, title: &str, detail: &str) -> anyhow::Result<()> {
-        let id = AuditId::generate();
-        for (index, to) in self.0.admins.iter().enumerate() {
-            let mail = SendEmail {
-                event_key: format!("alert:{id}:{index}").parse()?,
-                to: to.clone(),
-                name: None,
-                user_id: None,
-                lang: Language::En,
-                message: EmailMessage::AdminAlert { title: title.to_owned(), detail: detail.to_owned() },
-            };
-            outbox::push(client, &mail, Lane::Normal).await?;
-        }
+        // Each beginning and each end is an event of its own.
+        let key = format!("alert:{}", AuditId::generate());
+        alerts::tell(client, &self.0.admins, &key, title, detail).await?;
         Ok(())
     }
 }
