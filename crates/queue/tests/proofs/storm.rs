@@ -18,9 +18,10 @@ const QUEUE: Queue = Queue::Payments;
 const JOBS: u64 = 10_000;
 
 /// Pushes jobs over some twenty seconds. A chunk whose push failed is pushed again: nobody knows whether it was taken, and
-/// an effect has a key. What this counts, Redis has acknowledged.
+/// an effect has a key. What this counts, Redis has acknowledged. Each job takes 40 ms, so that whoever is killed mostly has
+/// some in hand.
 async fn push_all(producer: Producer, jobs: u64, pushed: Arc<AtomicU64>) {
-    let jobs: Vec<_> = (0..jobs).map(|number| always(number, Act::Succeed(10))).collect();
+    let jobs: Vec<_> = (0..jobs).map(|number| always(number, Act::Succeed(40))).collect();
     let mut pace = tokio::time::interval(Duration::from_millis(100));
     for chunk in jobs.chunks(jobs.len() / 200) {
         pace.tick().await;
@@ -43,6 +44,8 @@ pub(crate) async fn storm(stage: &Stage, jobs: u64, trouble: impl AsyncFnOnce())
     let mut beat = tokio::time::interval(Duration::from_millis(500));
     while !pushing.is_finished() {
         beat.tick().await;
+        // At any moment between two chunks: always at a chunk's beginning, nobody would have anything in hand.
+        tokio::time::sleep(Duration::from_millis(rand::rng().random_range(0..100))).await;
         let victim = rand::rng().random_range(0..workers.len());
         workers[victim].kill();
         workers[victim] = stage.worker_that_starts(&quiet);
