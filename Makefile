@@ -20,7 +20,8 @@ demo: setup ## The whole system on this machine, with a story played through it 
 	@cargo build --workspace --bins --quiet
 	@target/debug/demo --port $(PORT) $(if $(CHECK),--check)
 
-test: setup ## Every test, on private servers that are started for the run
+test: ## Every test, on private servers that are started for the run
+	@bash tests/setup/prerequisites.sh browser
 	cargo build --workspace --bins
 	cargo nextest run --workspace --no-tests=fail
 
@@ -49,6 +50,9 @@ fuzz: ## Every fuzz target for SECONDS each (60); what is found ends the run
 
 fmt: ## Format everything
 	cargo fmt --all
+
+check-contracts: ## Whether the description of the API is valid OpenAPI
+	bash tests/static/openapi.sh
 
 check-deploy: ## What can be known of images, Compose, Kubernetes and systemd without running them
 	bash tests/static/run.sh

@@ -14,6 +14,7 @@ const CRATES: &[(&str, u8, &[&str])] = &[
     ("domain", 0, &[]),
     ("config", 0, &[]),
     ("telemetry", 1, &["config"]),
+    ("shopper", 1, &["config", "domain"]),
     ("kv", 2, &["config", "domain"]),
     ("store", 2, &["config", "domain"]),
     ("outbound", 2, &["config", "domain", "telemetry"]),

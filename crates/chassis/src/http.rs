@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::rt::net::TcpStream;
 use actix_web::web::ServiceConfig;
 use actix_web::{App, Error, HttpServer};
 use anyhow::Context;
 use config::Reader;
+use socket2::SockRef;
 use tracing::Span;
 use tracing_actix_web::{RootSpanBuilder, TracingLogger};
 
@@ -21,12 +23,14 @@ pub struct Settings {
     pub address: SocketAddr,
     /// How many threads serve.
     pub workers: usize,
+    /// After how long a connection is closed whose client takes nothing of what is sent.
+    pub stall: Duration,
 }
 
 const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080);
 
 impl Settings {
-    /// Reads `HTTP_ADDR` and `HTTP_WORKERS`.
+    /// Reads `HTTP_ADDR`, `HTTP_WORKERS` and `HTTP_STALL_SECONDS`.
     pub fn read(reader: &mut Reader<'_>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
@@ -34,6 +38,11 @@ impl Settings {
             workers: reader
                 .optional_parsed("HTTP_WORKERS", "how many threads serve HTTP; one per core by default")
                 .unwrap_or(cores),
+            stall: Duration::from_secs(reader.default(
+                "HTTP_STALL_SECONDS",
+                30,
+                "after how many seconds a connection is closed whose client takes nothing of what is sent",
+            )),
         }
     }
 }
@@ -44,9 +53,16 @@ pub async fn serve<F>(life: &Life, settings: &Settings, routes: F) -> anyhow::Re
 where
     F: Fn(&mut ServiceConfig) + Send + Clone + 'static,
 {
+    let stall = settings.stall;
     let server =
         HttpServer::new(move || App::new().wrap(TracingLogger::<RequestSpan>::new()).configure(routes.clone()))
             .workers(settings.workers)
+            .on_connect(move |connection, _data| {
+                if let Some(stream) = connection.downcast_ref::<TcpStream>() {
+                    // Without it such a client holds its connection for a quarter of an hour, which is no reason to refuse it.
+                    let _holds_longer = SockRef::from(stream).set_tcp_user_timeout(Some(stall));
+                }
+            })
             .client_request_timeout(Duration::from_secs(5))
             .client_disconnect_timeout(Duration::from_secs(1))
             .shutdown_timeout(20)

@@ -24,11 +24,14 @@ pub enum Queue {
     Payments,
     /// Delivery reports of mails and text messages.
     Receipts,
+    /// News for shoppers who look at the shop's page right now.
+    Events,
 }
 
 impl Queue {
     /// Every queue.
-    pub const ALL: [Self; 6] = [Self::Clicks, Self::Email, Self::Sms, Self::Cashback, Self::Payments, Self::Receipts];
+    pub const ALL: [Self; 7] =
+        [Self::Clicks, Self::Email, Self::Sms, Self::Cashback, Self::Payments, Self::Receipts, Self::Events];
 
     /// The name in keys, tables and metrics.
     #[must_use]
@@ -40,13 +43,14 @@ impl Queue {
             Self::Cashback => "cashback",
             Self::Payments => "payments",
             Self::Receipts => "receipts",
+            Self::Events => "events",
         }
     }
 }
 
 /// A word that names no queue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a queue (one of clicks, email, sms, cashback, payments, receipts)")]
+#[error("{0:?} is not a queue (one of clicks, email, sms, cashback, payments, receipts, events)")]
 pub struct UnknownQueue(pub String);
 
 impl FromStr for Queue {

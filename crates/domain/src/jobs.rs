@@ -4,6 +4,7 @@
 pub mod cashback;
 pub mod click;
 pub mod email;
+pub mod event;
 pub mod payment;
 pub mod receipt;
 pub mod sms;

@@ -4,7 +4,7 @@
 use std::fmt::Display;
 use std::net::IpAddr;
 
-use domain::ids::{MerchantId, OfferId, WorkerId};
+use domain::ids::{JobId, MerchantId, OfferId, UserId, WorkerId};
 use domain::job::Queue;
 
 /// Waiting jobs: producers `RPUSH`, workers take from the head.
@@ -81,6 +81,21 @@ pub fn circuit(name: &str) -> String {
 pub fn bucket(name: &str) -> String {
     format!("ratelimit:bucket:{name}")
 }
+
+/// What a shopper was told live, in the order it was told.
+#[must_use]
+pub fn shopper_events(user: UserId) -> String {
+    format!("{{events:{user}}}:log")
+}
+
+/// Marks a job as told to a shopper.
+#[must_use]
+pub fn shopper_event_once(user: UserId, job: JobId) -> String {
+    format!("{{events:{user}}}:once:{job}")
+}
+
+/// The channel on which replicas of the console hear what shoppers are told.
+pub const SHOPPER_EVENTS: &str = "events";
 
 /// The console's counter of logins for a person or an address, by its hash.
 #[must_use]

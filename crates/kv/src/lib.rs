@@ -6,6 +6,7 @@
 pub mod cache;
 mod connection;
 pub mod keys;
+mod listener;
 pub mod once;
 pub mod rate_limit;
 mod settings;
@@ -18,6 +19,7 @@ pub use redis::{RedisError, Script};
 
 pub use crate::connection::Connection;
 use crate::connection::Way;
+pub use crate::listener::Listener;
 pub use crate::settings::{Mode, Settings, UnknownMode};
 
 /// Redis did not do what was asked.

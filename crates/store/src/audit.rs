@@ -5,7 +5,7 @@ use deadpool_postgres::GenericClient;
 use domain::ids::{AdminId, AuditId};
 use serde_json::Value;
 
-use crate::statements::{execute, query};
+use crate::statements::{execute, query_filtered};
 use crate::{StoreError, sql};
 
 /// One action. No personal data and no secret goes into it: ids say enough.
@@ -86,7 +86,7 @@ pub async fn list(
     target: &str,
     limit: i64,
 ) -> Result<Vec<Line>, StoreError> {
-    let rows = query(client, sql!("audit/list.sql"), &[&before, &actor, &target, &limit]).await?;
+    let rows = query_filtered(client, sql!("audit/list.sql"), &[&before, &actor, &target, &limit]).await?;
     rows.iter()
         .map(|row| {
             Ok(Line {

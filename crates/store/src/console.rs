@@ -5,9 +5,10 @@ use deadpool_postgres::GenericClient;
 use domain::ids::{NotificationId, UserId, WebhookId};
 use domain::money::Paise;
 use serde_json::Value;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::statements::{query, query_opt};
+use crate::statements::{query, query_filtered, query_opt};
 use crate::{StoreError, sql};
 
 /// A webhook as it came.
@@ -93,6 +94,80 @@ pub struct Delivery {
     pub updated_at: DateTime<Utc>,
 }
 
+impl Delivery {
+    fn read(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.try_get(0)?,
+            event_key: row.try_get(1)?,
+            channel: row.try_get(2)?,
+            template: row.try_get(3)?,
+            lang: row.try_get(4)?,
+            recipient: row.try_get(5)?,
+            status: row.try_get(6)?,
+            attempts: row.try_get(7)?,
+            provider: row.try_get(8)?,
+            reason: row.try_get(9)?,
+            created_at: row.try_get(10)?,
+            updated_at: row.try_get(11)?,
+        })
+    }
+}
+
+/// A message with all that is known of it.
+#[derive(Debug)]
+pub struct Sent {
+    /// The message.
+    pub delivery: Delivery,
+    /// What kind of message it is.
+    pub category: String,
+    /// The shopper.
+    pub user_id: Option<UserId>,
+    /// The provider's id.
+    pub provider_message_id: Option<String>,
+    /// Parts that an SMS is billed as.
+    pub parts: Option<i16>,
+    /// When the provider took it.
+    pub sent_at: Option<DateTime<Utc>>,
+}
+
+/// One message.
+pub async fn delivery(client: &impl GenericClient, id: NotificationId) -> Result<Option<Sent>, StoreError> {
+    let row = query_opt(client, sql!("console/delivery.sql"), &[&id]).await?;
+    row.map(|row| {
+        Ok(Sent {
+            delivery: Delivery::read(&row)?,
+            category: row.try_get(12)?,
+            user_id: row.try_get(13)?,
+            provider_message_id: row.try_get(14)?,
+            parts: row.try_get(15)?,
+            sent_at: row.try_get(16)?,
+        })
+    })
+    .transpose()
+}
+
+/// What a provider reported of a message.
+#[derive(Debug)]
+pub struct DeliveryEvent {
+    /// When it happened.
+    pub at: DateTime<Utc>,
+    /// What became of the message.
+    pub status: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// All that was reported of a message, the oldest first.
+pub async fn delivery_events(
+    client: &impl GenericClient,
+    id: NotificationId,
+) -> Result<Vec<DeliveryEvent>, StoreError> {
+    let rows = query(client, sql!("console/delivery_events.sql"), &[&id]).await?;
+    rows.iter()
+        .map(|row| Ok(DeliveryEvent { at: row.try_get(0)?, status: row.try_get(1)?, reason: row.try_get(2)? }))
+        .collect()
+}
+
 /// Messages before `before`, the newest first; an empty status means all.
 pub async fn deliveries(
     client: &impl GenericClient,
@@ -100,25 +175,8 @@ pub async fn deliveries(
     status: &str,
     limit: i64,
 ) -> Result<Vec<Delivery>, StoreError> {
-    let rows = query(client, sql!("console/deliveries.sql"), &[&before, &status, &limit]).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Delivery {
-                id: row.try_get(0)?,
-                event_key: row.try_get(1)?,
-                channel: row.try_get(2)?,
-                template: row.try_get(3)?,
-                lang: row.try_get(4)?,
-                recipient: row.try_get(5)?,
-                status: row.try_get(6)?,
-                attempts: row.try_get(7)?,
-                provider: row.try_get(8)?,
-                reason: row.try_get(9)?,
-                created_at: row.try_get(10)?,
-                updated_at: row.try_get(11)?,
-            })
-        })
-        .collect()
+    let rows = query_filtered(client, sql!("console/deliveries.sql"), &[&before, &status, &limit]).await?;
+    rows.iter().map(Delivery::read).collect()
 }
 
 /// What a webhook did, or was asked to do again.

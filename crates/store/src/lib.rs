@@ -20,6 +20,7 @@ pub mod orders;
 pub mod outbox;
 pub mod payments;
 mod pool;
+pub mod previews;
 pub mod sms_templates;
 pub mod statements;
 pub mod suppressions;

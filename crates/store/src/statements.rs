@@ -23,6 +23,17 @@ pub async fn query(client: &impl GenericClient, text: &str, params: Params<'_>) 
     Ok(client.query(&statement, params).await?)
 }
 
+/// Runs a statement whose filters may be empty, and prepares it for this call. A plan that is kept must fit every filter, and for a
+/// list of the few that failed it would read all that did not.
+pub async fn query_filtered(
+    client: &impl GenericClient,
+    text: &str,
+    params: Params<'_>,
+) -> Result<Vec<Row>, StoreError> {
+    let statement = client.prepare(text).await?;
+    Ok(client.query(&statement, params).await?)
+}
+
 /// Runs a statement that gives one row.
 pub async fn query_one(client: &impl GenericClient, text: &str, params: Params<'_>) -> Result<Row, StoreError> {
     let statement = client.prepare_cached(text).await?;

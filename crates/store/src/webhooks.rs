@@ -11,7 +11,7 @@ use domain::job::{Job, Queue};
 pub use pending::{Pending, claim_pending, delete_pending, pending_lag};
 pub use replays::{Replay, ReplayOutcome, find_replay, finish_replay, replay, replayable};
 
-use crate::statements::{execute, query, query_one, query_opt};
+use crate::statements::{execute, query, query_filtered, query_one, query_opt};
 use crate::{StoreError, sql};
 
 /// What is made of a webhook.
@@ -253,7 +253,8 @@ pub struct Line {
 pub async fn list(client: &impl GenericClient, filter: &Filter<'_>) -> Result<Vec<Line>, StoreError> {
     let verdict = filter.verdict.map(Verdict::word);
     let rows =
-        query(client, sql!("webhooks/list.sql"), &[&filter.before, &filter.limit, &filter.source, &verdict]).await?;
+        query_filtered(client, sql!("webhooks/list.sql"), &[&filter.before, &filter.limit, &filter.source, &verdict])
+            .await?;
     rows.iter()
         .map(|row| {
             Ok(Line {

@@ -22,6 +22,7 @@ use crate::api::ApiError;
 use crate::error::PageError;
 use crate::role::Role;
 use crate::routes;
+use crate::socket;
 use crate::state::State;
 
 /// Who may use a route.
@@ -33,6 +34,8 @@ pub(crate) enum Rule {
     People(&'static [Role]),
     /// Programs whose token has this scope.
     Program(&'static str),
+    /// Shoppers with a session of the shop.
+    Shopper,
 }
 
 /// How long a session lasts at most, and how long it may lie idle.
@@ -100,7 +103,7 @@ pub(crate) async fn check(
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let is_api = request.path().starts_with("/api/");
+    let is_api = request.path().starts_with("/api/") || request.path() == "/ws";
     let mut answer = match admit(&state, request).await {
         Ok(request) => next.call(request).await?,
         Err((request, refusal)) => ServiceResponse::new(request, refusal),
@@ -127,6 +130,17 @@ async fn admit(state: &State, mut request: ServiceRequest) -> Result<ServiceRequ
                 Ok(())
             }
             Err(error) => Err(error.answer()),
+        },
+        Rule::Shopper => match state.gate.admit(request.headers()) {
+            Ok(pass) => {
+                request.extensions_mut().insert(pass);
+                Ok(())
+            }
+            Err(socket::Refusal::Unknown) => Err(ApiError::Unauthorized.answer()),
+            Err(socket::Refusal::Foreign) => {
+                let title = "A page of somebody else's cannot use the session's cookie";
+                Err(Problem::new(StatusCode::FORBIDDEN, "foreign-origin", title).response())
+            }
         },
     };
     match verdict {
@@ -231,7 +245,7 @@ async fn program(state: &State, request: &ServiceRequest, scope: &'static str) -
     Ok(Caller { grant, scope, address: state.address_of(request.request()) })
 }
 
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; \
                       form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 fn protect(headers: &mut HeaderMap, is_api: bool) {

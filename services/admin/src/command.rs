@@ -7,6 +7,7 @@ use clap::Subcommand;
 use store::audit::{self, Action};
 use store::{Pool, admin_users, api_tokens};
 
+use crate::api::openapi;
 use crate::role::Role;
 use crate::settings::Settings;
 use crate::{autoscale, ledger, password, routes, seed, statement, webhooks};
@@ -69,12 +70,18 @@ pub(crate) enum Command {
     Wallet(statement::Command),
     /// List every route with who may use it, a line of JSON each
     Routes,
+    /// Print the description of the API (`OpenAPI` 3.1)
+    Openapi,
 }
 
 impl Command {
     pub(crate) async fn run(self, settings: Settings) -> anyhow::Result<()> {
         if matches!(self, Self::Routes) {
             print(routes::listing().trim_end());
+            return Ok(());
+        }
+        if matches!(self, Self::Openapi) {
+            print(&serde_json::to_string_pretty(&openapi::document())?);
             return Ok(());
         }
         let pool = Pool::connect(&settings.store)?;
@@ -104,7 +111,7 @@ impl Command {
                 print(&format!("{email} may log in as {role}"));
                 Ok(())
             }
-            Self::Routes => Ok(()),
+            Self::Routes | Self::Openapi => Ok(()),
             Self::Webhooks { deed } => deed.run(&pool).await,
             Self::Ledger(command) => ledger::run(command, &pool).await,
             Self::Wallet(command) => statement::run(command, &pool).await,

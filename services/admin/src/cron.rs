@@ -9,8 +9,8 @@ use store::cron_runs::{self, JobLine, RunLine};
 use store::{Client, StoreError};
 
 use crate::access::Who;
+use crate::deed::Act;
 use crate::error::PageError;
-use crate::queues::Why;
 use crate::state::{Actor, Deed, State};
 use crate::view::{self, Done, Page};
 
@@ -79,8 +79,8 @@ pub(crate) async fn carry_out(
     Ok(done)
 }
 
-async fn act(state: &State, who: Who, job: &str, order: Order, form: &Why) -> Result<HttpResponse, PageError> {
-    if !carry_out(state, &who.into(), job, order, form.checked()?).await? {
+async fn ordered(act: Act, job: &str, order: Order) -> Result<HttpResponse, PageError> {
+    if !carry_out(&act.state, &act.actor(), job, order, &act.reason).await? {
         return Err(PageError::NotFound("job that this can be done to"));
     }
     let word = match order {
@@ -92,31 +92,16 @@ async fn act(state: &State, who: Who, job: &str, order: Order, form: &Why) -> Re
 }
 
 /// Runs a job now.
-pub(crate) async fn run(
-    state: web::Data<State>,
-    who: Who,
-    job: web::Path<String>,
-    form: web::Form<Why>,
-) -> Result<HttpResponse, PageError> {
-    act(&state, who, &job, Order::Run, &form).await
+pub(crate) async fn run(act: Act, job: web::Path<String>) -> Result<HttpResponse, PageError> {
+    ordered(act, &job, Order::Run).await
 }
 
 /// Pauses a job.
-pub(crate) async fn pause(
-    state: web::Data<State>,
-    who: Who,
-    job: web::Path<String>,
-    form: web::Form<Why>,
-) -> Result<HttpResponse, PageError> {
-    act(&state, who, &job, Order::Pause(None), &form).await
+pub(crate) async fn pause(act: Act, job: web::Path<String>) -> Result<HttpResponse, PageError> {
+    ordered(act, &job, Order::Pause(None)).await
 }
 
 /// Resumes a job.
-pub(crate) async fn resume(
-    state: web::Data<State>,
-    who: Who,
-    job: web::Path<String>,
-    form: web::Form<Why>,
-) -> Result<HttpResponse, PageError> {
-    act(&state, who, &job, Order::Resume, &form).await
+pub(crate) async fn resume(act: Act, job: web::Path<String>) -> Result<HttpResponse, PageError> {
+    ordered(act, &job, Order::Resume).await
 }

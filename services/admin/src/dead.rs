@@ -15,9 +15,10 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::act::{abort_replays, delete, delete_one, replay, replay_one, start, start_replays, stop};
 use crate::access::Who;
+use crate::deed::Act;
 use crate::error::PageError;
 use crate::mask;
-use crate::queues::{Why, named};
+use crate::queues::named;
 use crate::state::{Actor, Deed, State};
 use crate::view::{self, Done, Page};
 
@@ -311,7 +312,16 @@ pub(crate) async fn export(
 struct LetterPage {
     page: Page,
     letter: Letter,
+    trace_link: Option<String>,
     revealed: bool,
+}
+
+impl LetterPage {
+    fn new(state: &State, page: Page, letter: Letter, revealed: bool) -> Self {
+        let trace_link =
+            letter.trace().zip(state.trace_link.as_ref()).map(|(trace, link)| link.replace("{trace}", trace));
+        Self { page, letter, trace_link, revealed }
+    }
 }
 
 /// A letter of a queue, by path.
@@ -329,22 +339,17 @@ pub(crate) async fn page(
     let queue = named(&path.0)?;
     let letter = Letter::masked(queue, &found(&state, queue, &path.1).await?);
     let page = Page::new(who, "queues").noting(query.done.as_deref());
-    view::html(&LetterPage { page, letter, revealed: false })
+    view::html(&LetterPage::new(&state, page, letter, false))
 }
 
 /// One letter with its personal data; codes and secrets stay masked.
-pub(crate) async fn reveal(
-    state: web::Data<State>,
-    who: Who,
-    path: web::Path<(String, String)>,
-    form: web::Form<Why>,
-) -> Result<HttpResponse, PageError> {
+pub(crate) async fn reveal(act: Act, path: web::Path<(String, String)>) -> Result<HttpResponse, PageError> {
     let queue = named(&path.0)?;
-    let letter = found(&state, queue, &path.1).await?;
+    let letter = found(&act.state, queue, &path.1).await?;
     let target = format!("dead:{queue}:{}", letter.id);
-    let client = state.pool.get().await?;
-    let deed = Deed { action: "dead.reveal", target: &target, reason: form.checked()?, ..Deed::default() };
-    Actor::from(who.clone()).note(&client, &deed).await?;
+    let client = act.state.pool.get().await?;
+    let deed = Deed { action: "dead.reveal", target: &target, reason: &act.reason, ..Deed::default() };
+    act.actor().note(&client, &deed).await?;
     let letter = Letter::with_body(queue, &letter, mask::revealed(&letter.bytes()));
-    view::html(&LetterPage { page: Page::new(who, "queues"), letter, revealed: true })
+    view::html(&LetterPage::new(&act.state, Page::new(act.who, "queues"), letter, true))
 }

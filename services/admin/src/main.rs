@@ -9,6 +9,8 @@ mod chart;
 mod command;
 mod cron;
 mod dead;
+mod deed;
+mod deliveries;
 mod error;
 mod ledger;
 mod live;
@@ -23,27 +25,34 @@ mod role;
 mod routes;
 mod seed;
 mod settings;
+mod socket;
 mod state;
 mod statement;
 mod sync;
+mod timeline;
 mod view;
 mod wallets;
 mod webhooks;
 mod workers;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use actix_web::web;
 use anyhow::Context as _;
 use chassis::{Life, Service};
+use domain::job::Queue;
 use kv::Kv;
-use queue::Producer;
+use queue::{Producer, Worker};
 use store::Pool;
 use tokio::sync::Semaphore;
 
 use crate::command::Command;
 use crate::settings::Settings;
 use crate::state::State;
+
+/// Events that are told at once: each is one round trip to Redis.
+const EVENTS_AT_ONCE: usize = 16;
 
 fn main() -> ExitCode {
     let service = Service { name: "admin", about: "Sees and steers the shop: console, API, schema, first data" };
@@ -72,6 +81,13 @@ async fn serve(settings: &Settings, life: &Life) -> anyhow::Result<()> {
         async move { kv.ping().await.map_err(|error| error.to_string()) }
     });
     life.tasks().spawn(outbox::Relay::new(pool.clone(), producer.clone()).run(life.shutdown()));
+    let hub = Arc::new(socket::Hub::new());
+    life.tasks().spawn(socket::listen(kv.clone(), hub.clone(), life.shutdown()));
+    let worker = Worker::builder(kv.clone(), "admin")
+        .queue(Queue::Events, EVENTS_AT_ONCE)
+        .register(socket::Announcer(kv.clone()))
+        .build()?;
+    let working = life.tasks().spawn(worker.run(life.shutdown()));
     let state = web::Data::new(State {
         pool,
         kv,
@@ -80,6 +96,9 @@ async fn serve(settings: &Settings, life: &Life) -> anyhow::Result<()> {
         trusted_proxies: settings.trusted_proxies.clone(),
         passwords: Semaphore::new(2),
         live: live::Live::new(),
+        trace_link: settings.trace_link.clone(),
+        hub,
+        gate: socket::Gate::new(&settings.shopper, settings.socket_origins.clone()),
         shutdown: life.shutdown(),
         tasks: life.tasks().clone(),
     });
@@ -87,5 +106,7 @@ async fn serve(settings: &Settings, life: &Life) -> anyhow::Result<()> {
     chassis::http::serve(life, &settings.http, move |config| {
         config.app_data(state.clone()).configure(routes::configure);
     })
-    .await
+    .await?;
+    working.await??;
+    Ok(())
 }

@@ -7,9 +7,9 @@ use store::admin_users::{self, AdminUser};
 use store::{StoreError, api_tokens};
 
 use crate::access::Who;
+use crate::deed::Act;
 use crate::error::PageError;
-use crate::queues::Why;
-use crate::state::{Actor, Deed, State};
+use crate::state::{Deed, State};
 use crate::view::{self, Done, Page};
 
 #[derive(Template)]
@@ -33,41 +33,31 @@ pub(crate) async fn page(
 }
 
 /// Ends every session of a person.
-pub(crate) async fn end_sessions(
-    state: web::Data<State>,
-    who: Who,
-    id: web::Path<String>,
-    form: web::Form<Why>,
-) -> Result<HttpResponse, PageError> {
+pub(crate) async fn end_sessions(act: Act, id: web::Path<String>) -> Result<HttpResponse, PageError> {
     let id: AdminId = view::id(&id, "person")?;
-    let mut client = state.pool.get().await?;
+    let mut client = act.state.pool.get().await?;
     let transaction = client.transaction().await.map_err(StoreError::from)?;
     let ended = admin_users::close_sessions_of(&transaction, id).await?;
     let target = format!("admin:{id}");
     let before = Some(serde_json::json!({ "sessions": ended }));
     let after = Some(serde_json::json!({ "sessions": 0 }));
-    let deed = Deed { action: "admin.end_sessions", target: &target, reason: form.checked()?, before, after };
-    Actor::from(who).note(&transaction, &deed).await?;
+    let deed = Deed { action: "admin.end_sessions", target: &target, reason: &act.reason, before, after };
+    act.actor().note(&transaction, &deed).await?;
     transaction.commit().await.map_err(StoreError::from)?;
     Ok(view::go("/admin/people?done=ended"))
 }
 
 /// Makes a token void.
-pub(crate) async fn revoke(
-    state: web::Data<State>,
-    who: Who,
-    id: web::Path<String>,
-    form: web::Form<Why>,
-) -> Result<HttpResponse, PageError> {
+pub(crate) async fn revoke(act: Act, id: web::Path<String>) -> Result<HttpResponse, PageError> {
     let id: AuditId = view::id(&id, "token")?;
-    let mut client = state.pool.get().await?;
+    let mut client = act.state.pool.get().await?;
     let transaction = client.transaction().await.map_err(StoreError::from)?;
     if !api_tokens::revoke(&transaction, id).await? {
         return Err(PageError::NotFound("token that is valid"));
     }
     let target = format!("token:{id}");
-    let deed = Deed { action: "token.revoke", target: &target, reason: form.checked()?, ..Deed::default() };
-    Actor::from(who).note(&transaction, &deed).await?;
+    let deed = Deed { action: "token.revoke", target: &target, reason: &act.reason, ..Deed::default() };
+    act.actor().note(&transaction, &deed).await?;
     transaction.commit().await.map_err(StoreError::from)?;
     Ok(view::go("/admin/people?done=revoked"))
 }

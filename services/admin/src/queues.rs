@@ -5,9 +5,9 @@ use askama::Template;
 use chrono::{DateTime, Utc};
 use domain::job::Queue;
 use queue::{Envelope, admin};
-use serde::Deserialize;
 
 use crate::access::Who;
+use crate::deed::Act;
 use crate::error::PageError;
 use crate::mask;
 use crate::state::{Actor, Deed, State};
@@ -17,20 +17,6 @@ use crate::workers::{QueueView, queue_view, queue_views};
 /// The queue of a path.
 pub(crate) fn named(name: &str) -> Result<Queue, PageError> {
     name.parse().map_err(|_unknown: domain::job::UnknownQueue| PageError::NotFound("queue"))
-}
-
-/// Why something is done, from a form.
-#[derive(Deserialize)]
-pub(crate) struct Why {
-    #[serde(default)]
-    pub(crate) reason: String,
-}
-
-impl Why {
-    /// The reason, if it is one.
-    pub(crate) fn checked(&self) -> Result<&str, PageError> {
-        crate::api::reason(&self.reason).map_err(PageError::Input)
-    }
 }
 
 #[derive(Template)]
@@ -102,26 +88,16 @@ pub(crate) async fn page(
 }
 
 /// Stops claiming.
-pub(crate) async fn pause(
-    state: web::Data<State>,
-    who: Who,
-    name: web::Path<String>,
-    form: web::Form<Why>,
-) -> Result<HttpResponse, PageError> {
+pub(crate) async fn pause(act: Act, name: web::Path<String>) -> Result<HttpResponse, PageError> {
     let queue = named(&name)?;
-    pause_queue::<PageError>(&state, &who.into(), queue, form.checked()?).await?;
+    pause_queue::<PageError>(&act.state, &act.actor(), queue, &act.reason).await?;
     Ok(view::go(format!("/admin/queues/{queue}?done=paused")))
 }
 
 /// Claims again.
-pub(crate) async fn resume(
-    state: web::Data<State>,
-    who: Who,
-    name: web::Path<String>,
-    form: web::Form<Why>,
-) -> Result<HttpResponse, PageError> {
+pub(crate) async fn resume(act: Act, name: web::Path<String>) -> Result<HttpResponse, PageError> {
     let queue = named(&name)?;
-    resume_queue::<PageError>(&state, &who.into(), queue, form.checked()?).await?;
+    resume_queue::<PageError>(&act.state, &act.actor(), queue, &act.reason).await?;
     Ok(view::go(format!("/admin/queues/{queue}?done=resumed")))
 }
 

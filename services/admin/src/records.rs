@@ -1,10 +1,9 @@
-//! What is written down: messages, deeds, and all that belongs to one thing.
+//! What is written down: messages and deeds.
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use chrono::{DateTime, Utc};
-use domain::ids::{AuditId, NotificationId, UserId};
-use domain::money::Paise;
+use domain::ids::{AuditId, NotificationId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,7 +14,6 @@ use crate::api::Listing;
 use crate::error::PageError;
 use crate::state::State;
 use crate::view::{self, Page};
-use crate::wallets::Text;
 
 /// Which messages.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -177,77 +175,4 @@ pub(crate) async fn audit_page(
     let wanted = query.into_inner();
     let list = deeds(&state, &wanted).await?;
     view::html(&AuditPage { page: Page::new(who, "audit"), wanted, list })
-}
-
-/// A moment in the life of what was looked for.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Moment {
-    /// When.
-    pub(crate) at: DateTime<Utc>,
-    /// click, transaction, cashback, ledger, order, payment, withdrawal, message, webhook.
-    pub(crate) kind: String,
-    /// The row.
-    pub(crate) id: String,
-    /// How it stood then.
-    pub(crate) status: String,
-    /// What else is known.
-    pub(crate) detail: String,
-    /// The money it was about.
-    pub(crate) amount: Option<Paise>,
-    /// The shopper.
-    pub(crate) user_id: Option<UserId>,
-}
-
-/// All that belongs to what `text` names.
-pub(crate) async fn moments(state: &State, text: &str) -> Result<Vec<Moment>, StoreError> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Ok(Vec::new());
-    }
-    // A bare number is India's; a sub-id is a click.
-    let mobile = text.parse::<domain::contact::Mobile>().map(|mobile| mobile.e164());
-    let text = mobile.unwrap_or_else(|_not_a_number| text.to_owned());
-    let id = text
-        .parse::<UserId>()
-        .map(|id| id.as_uuid())
-        .ok()
-        .or_else(|| domain::click::click_of(&text).map(|click| click.as_uuid()));
-    let client = state.pool.get().await?;
-    let found = console::timeline(&client, &text, id).await?;
-    Ok(found
-        .into_iter()
-        .map(|moment| Moment {
-            at: moment.at,
-            kind: moment.kind,
-            id: moment.id.to_string(),
-            status: moment.status,
-            detail: moment.detail,
-            amount: moment.amount,
-            user_id: moment.user_id,
-        })
-        .collect())
-}
-
-#[derive(Template)]
-#[template(path = "timeline.html")]
-struct TimelinePage {
-    page: Page,
-    q: String,
-    moments: Vec<Moment>,
-}
-
-impl TimelinePage {
-    fn shoppers(&self) -> std::collections::BTreeSet<UserId> {
-        self.moments.iter().filter_map(|moment| moment.user_id).collect()
-    }
-}
-
-/// The page of a search.
-pub(crate) async fn timeline_page(
-    state: web::Data<State>,
-    who: Who,
-    query: web::Query<Text>,
-) -> Result<HttpResponse, PageError> {
-    let moments = moments(&state, &query.q).await?;
-    view::html(&TimelinePage { page: Page::new(who, "timeline"), q: query.q.clone(), moments })
 }

@@ -12,7 +12,10 @@ use crate::access::{self, Rule};
 use crate::api::ApiError;
 use crate::error::PageError;
 use crate::role::Role::{self, Finance, Operator, Viewer};
-use crate::{api, assets, cron, dead, live, login, offers, people, queues, records, sync, wallets, webhooks, workers};
+use crate::{
+    api, assets, cron, dead, deliveries, live, login, offers, people, queues, records, socket, sync, timeline, wallets,
+    webhooks, workers,
+};
 
 /// Everybody who is logged in.
 const LOOK: Rule = Rule::People(&[Viewer, Operator, Finance]);
@@ -152,6 +155,8 @@ static PAGES: &[Route] = &[
     post!("/admin/webhooks/{id}/preview", STEER, "Tell what a replay would do", webhooks::preview),
     post!("/admin/webhooks/{id}/replay", STEER, "Work a webhook off again", webhooks::replay),
     get!("/admin/deliveries", LOOK, "Messages to people", records::deliveries_page),
+    get!("/admin/deliveries/{id}", LOOK, "A message and how such a one looks", deliveries::page),
+    get!("/admin/deliveries/{id}/preview", LOOK, "A mail with sample values, for a frame", deliveries::preview),
     get!("/admin/cron", LOOK, "Recurring jobs and their runs", cron::page),
     post!("/admin/cron/{job}/run", STEER, "Run a job now", cron::run),
     post!("/admin/cron/{job}/pause", STEER, "Pause a job", cron::pause),
@@ -172,7 +177,7 @@ static PAGES: &[Route] = &[
     get!("/admin/withdrawals", LOOK, "Withdrawals", wallets::withdrawals_page),
     get!("/admin/offers", LOOK, "Offers and merchants", offers::list),
     get!("/admin/offers/{id}", LOOK, "An offer with a test of its link", offers::page),
-    get!("/admin/timeline", LOOK, "All that belongs to an id, an address or a number", records::timeline_page),
+    get!("/admin/timeline", LOOK, "All that belongs to an id, an address or a number", timeline::page),
     get!("/admin/audit", LOOK, "What was done by whom and why", records::audit_page),
     get!("/admin/people", LOOK, "People and tokens", people::page),
     post!("/admin/people/{id}/end", STEER, "End a person's sessions", people::end_sessions),
@@ -307,15 +312,19 @@ static API: &[Route] = &[
         api::records::timeline
     )
     .asks::<api::records::Text>()
-    .gives::<api::Listing<records::Moment>>(),
+    .gives::<api::Listing<timeline::Moment>>(),
     get!("/api/v1/audit", scope("audit:read"), "What was done by whom and why", api::records::audit)
         .asks::<records::Deeds>()
         .gives::<api::Listing<records::DeedLine>>(),
 ];
 
+/// For shoppers.
+static SHOP: &[Route] =
+    &[get!("/ws", Rule::Shopper, "What happens to a shopper's orders and cashback, live", socket::open)];
+
 /// The whole table.
 pub(crate) fn all() -> impl Iterator<Item = &'static Route> {
-    PAGES.iter().chain(API)
+    PAGES.iter().chain(API).chain(SHOP)
 }
 
 /// Who may use the route with this pattern; `None` when there is no such route.
@@ -354,6 +363,7 @@ pub(crate) fn listing() -> String {
             Rule::Anyone => (Vec::new(), None),
             Rule::People(roles) => (roles.iter().map(|role: &Role| role.word()).collect(), None),
             Rule::Program(scope) => (Vec::new(), Some(scope)),
+            Rule::Shopper => (vec!["shopper"], None),
         };
         serde_json::json!({
             "method": route.verb.word(),
@@ -374,7 +384,7 @@ pub(crate) fn scopes() -> Vec<&'static str> {
     let mut scopes: Vec<_> = all()
         .filter_map(|route| match route.rule {
             Rule::Program(scope) => Some(scope),
-            Rule::Anyone | Rule::People(_) => None,
+            Rule::Anyone | Rule::People(_) | Rule::Shopper => None,
         })
         .collect();
     scopes.sort_unstable();

@@ -5,6 +5,7 @@ use config::Reader;
 use store::vouchers::Cipher;
 
 use crate::autoscale::Thresholds;
+use crate::socket::Origins;
 
 /// The settings.
 #[derive(Clone)]
@@ -19,6 +20,12 @@ pub(crate) struct Settings {
     pub(crate) secure_cookies: bool,
     /// Whose word about a client's address is believed.
     pub(crate) trusted_proxies: Networks,
+    /// The address of a trace, with `{trace}` for its id.
+    pub(crate) trace_link: Option<String>,
+    /// How shoppers are known at `/ws`.
+    pub(crate) shopper: shopper::Settings,
+    /// Whose pages may open `/ws` with a cookie.
+    pub(crate) socket_origins: Origins,
     /// How many notifiers `autoscale` wants.
     pub(crate) scaling: Thresholds,
 }
@@ -51,6 +58,17 @@ impl Settings {
                 "TRUSTED_PROXIES",
                 Networks::default(),
                 "networks of proxies whose X-Forwarded-For is believed, by comma",
+            ),
+            trace_link: reader.optional_parsed(
+                "TRACE_LINK",
+                "where a trace can be seen, with {trace} for its id, such as https://traces.example.in/trace/{trace}",
+            ),
+            shopper: shopper::Settings::read(reader),
+            socket_origins: reader.default(
+                "WS_ORIGINS",
+                Origins::default(),
+                "origins whose pages may open /ws with the session's cookie, by comma, such as https://shop.example.in; pages of \
+                 the same host always may",
             ),
             scaling: Thresholds::read(reader),
         }

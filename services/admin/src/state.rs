@@ -1,6 +1,7 @@
 //! What every handler works with.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use chassis::remote::{self, Networks};
@@ -15,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::{Caller, Who};
 use crate::live::Live;
+use crate::socket::{Gate, Hub};
 
 /// Shared by all handlers.
 pub(crate) struct State {
@@ -26,6 +28,9 @@ pub(crate) struct State {
     /// Checking a password takes 19 MiB and a core; this many are checked at once.
     pub(crate) passwords: Semaphore,
     pub(crate) live: Live,
+    pub(crate) trace_link: Option<String>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) gate: Gate,
     pub(crate) shutdown: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }

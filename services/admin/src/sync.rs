@@ -13,8 +13,8 @@ use store::transactions::{self, PutAside, Suggestion, Unmatched};
 use store::{StoreError, sync};
 
 use crate::access::Who;
+use crate::deed::Act;
 use crate::error::PageError;
-use crate::queues::Why;
 use crate::state::{Actor, Deed, State};
 use crate::view::{self, Done, Page};
 
@@ -55,14 +55,9 @@ pub(crate) async fn ask_pull(state: &State, actor: &Actor, network: Network, rea
 }
 
 /// Asks for a pull, from the console.
-pub(crate) async fn pull(
-    state: web::Data<State>,
-    who: Who,
-    network: web::Path<String>,
-    form: web::Form<Why>,
-) -> Result<HttpResponse, PageError> {
+pub(crate) async fn pull(act: Act, network: web::Path<String>) -> Result<HttpResponse, PageError> {
     let network: Network = network.parse().map_err(|_unknown| PageError::NotFound("network"))?;
-    ask_pull(&state, &who.into(), network, form.checked()?).await?;
+    ask_pull(&act.state, &act.actor(), network, &act.reason).await?;
     Ok(view::go("/admin/sync?done=synced"))
 }
 

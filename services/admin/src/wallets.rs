@@ -15,9 +15,9 @@ use store::{StoreError, adjustments, users};
 
 pub(crate) use self::adjust::{approve, ask, list as adjustments_page, refuse};
 use crate::access::Who;
+use crate::deed::Act;
 use crate::error::PageError;
-use crate::queues::Why;
-use crate::state::{Actor, Deed, State};
+use crate::state::{Deed, State};
 use crate::view::{self, Done, Page};
 
 /// A shopper as everybody may see one.
@@ -136,23 +136,19 @@ pub(crate) async fn page(
 }
 
 /// One wallet with who it is.
-pub(crate) async fn reveal(
-    state: web::Data<State>,
-    who: Who,
-    id: web::Path<String>,
-    form: web::Form<Why>,
-) -> Result<HttpResponse, PageError> {
+pub(crate) async fn reveal(act: Act, id: web::Path<String>) -> Result<HttpResponse, PageError> {
     let id: UserId = view::id(&id, "shopper")?;
-    let reason = form.checked()?;
-    let shown = WalletPage::read(&state, Page::new(who.clone(), "wallets"), id, true).await?;
+    let shown = WalletPage::read(&act.state, Page::new(act.who.clone(), "wallets"), id, true).await?;
     let target = format!("user:{id}");
-    let client = state.pool.get().await?;
-    Actor::from(who).note(&client, &Deed { action: "user.reveal", target: &target, reason, ..Deed::default() }).await?;
+    let client = act.state.pool.get().await?;
+    let deed = Deed { action: "user.reveal", target: &target, reason: &act.reason, ..Deed::default() };
+    act.actor().note(&client, &deed).await?;
     view::html(&shown)
 }
 
-async fn set_frozen(state: &State, actor: &Actor, id: UserId, frozen: bool, reason: &str) -> Result<(), PageError> {
-    let mut client = state.pool.get().await?;
+async fn set_frozen(act: Act, id: &str, frozen: bool) -> Result<HttpResponse, PageError> {
+    let id: UserId = view::id(id, "shopper")?;
+    let mut client = act.state.pool.get().await?;
     let transaction = client.transaction().await.map_err(StoreError::from)?;
     let before = users::find(&transaction, id).await?.ok_or(PageError::NotFound("shopper"))?;
     users::set_frozen(&transaction, id, frozen).await?;
@@ -160,37 +156,23 @@ async fn set_frozen(state: &State, actor: &Actor, id: UserId, frozen: bool, reas
     let deed = Deed {
         action: if frozen { "user.freeze" } else { "user.unfreeze" },
         target: &target,
-        reason,
+        reason: &act.reason,
         before: Some(serde_json::json!({ "frozen": before.frozen_at.is_some() })),
         after: Some(serde_json::json!({ "frozen": frozen })),
     };
-    actor.note(&transaction, &deed).await?;
+    act.actor().note(&transaction, &deed).await?;
     transaction.commit().await.map_err(StoreError::from)?;
-    Ok(())
+    Ok(view::go(format!("/admin/wallets/{id}?done={}", if frozen { "frozen" } else { "unfrozen" })))
 }
 
 /// Blocks a shopper's withdrawals.
-pub(crate) async fn freeze(
-    state: web::Data<State>,
-    who: Who,
-    id: web::Path<String>,
-    form: web::Form<Why>,
-) -> Result<HttpResponse, PageError> {
-    let id = view::id(&id, "shopper")?;
-    set_frozen(&state, &who.into(), id, true, form.checked()?).await?;
-    Ok(view::go(format!("/admin/wallets/{id}?done=frozen")))
+pub(crate) async fn freeze(act: Act, id: web::Path<String>) -> Result<HttpResponse, PageError> {
+    set_frozen(act, &id, true).await
 }
 
 /// Lets a shopper withdraw again.
-pub(crate) async fn unfreeze(
-    state: web::Data<State>,
-    who: Who,
-    id: web::Path<String>,
-    form: web::Form<Why>,
-) -> Result<HttpResponse, PageError> {
-    let id = view::id(&id, "shopper")?;
-    set_frozen(&state, &who.into(), id, false, form.checked()?).await?;
-    Ok(view::go(format!("/admin/wallets/{id}?done=unfrozen")))
+pub(crate) async fn unfreeze(act: Act, id: web::Path<String>) -> Result<HttpResponse, PageError> {
+    set_frozen(act, &id, false).await
 }
 
 /// Which withdrawals.

@@ -12,8 +12,8 @@ use store::webhooks::{Filter, Verdict};
 use store::{StoreError, console, webhooks};
 
 use crate::access::Who;
+use crate::deed::Act;
 use crate::error::PageError;
-use crate::queues::Why;
 use crate::state::{Actor, Deed, State};
 use crate::view::{self, Done, Page};
 use crate::{api, mask};
@@ -148,18 +148,13 @@ pub(crate) async fn page(
 }
 
 /// One webhook with its personal data.
-pub(crate) async fn reveal(
-    state: web::Data<State>,
-    who: Who,
-    id: web::Path<String>,
-    form: web::Form<Why>,
-) -> Result<HttpResponse, PageError> {
+pub(crate) async fn reveal(act: Act, id: web::Path<String>) -> Result<HttpResponse, PageError> {
     let id: WebhookId = view::id(&id, "webhook")?;
-    let shown = WebhookPage::read(&state, Page::new(who.clone(), "webhooks"), id, true).await?;
+    let shown = WebhookPage::read(&act.state, Page::new(act.who.clone(), "webhooks"), id, true).await?;
     let target = format!("webhook:{id}");
-    let client = state.pool.get().await?;
-    let deed = Deed { action: "webhook.reveal", target: &target, reason: form.checked()?, ..Deed::default() };
-    Actor::from(who).note(&client, &deed).await?;
+    let client = act.state.pool.get().await?;
+    let deed = Deed { action: "webhook.reveal", target: &target, reason: &act.reason, ..Deed::default() };
+    act.actor().note(&client, &deed).await?;
     view::html(&shown)
 }
 
@@ -188,31 +183,21 @@ pub(crate) async fn ask_replay<E: From<StoreError>>(
     Ok(replay)
 }
 
-async fn again(state: &State, who: Who, id: &str, dry_run: bool, form: &Why) -> Result<HttpResponse, PageError> {
+async fn again(act: Act, id: &str, dry_run: bool) -> Result<HttpResponse, PageError> {
     let id: WebhookId = view::id(id, "webhook")?;
     let refuse = |why: Option<&'static str>| {
         why.map_or(PageError::NotFound("webhook"), |why| PageError::Conflict(why.to_owned()))
     };
-    ask_replay(state, &who.into(), id, dry_run, form.checked()?, refuse).await?;
+    ask_replay(&act.state, &act.actor(), id, dry_run, &act.reason, refuse).await?;
     Ok(view::go(format!("/admin/webhooks/{id}?done=requeued")))
 }
 
 /// Asks what a replay would do.
-pub(crate) async fn preview(
-    state: web::Data<State>,
-    who: Who,
-    id: web::Path<String>,
-    form: web::Form<Why>,
-) -> Result<HttpResponse, PageError> {
-    again(&state, who, &id, true, &form).await
+pub(crate) async fn preview(act: Act, id: web::Path<String>) -> Result<HttpResponse, PageError> {
+    again(act, &id, true).await
 }
 
 /// Asks for a replay.
-pub(crate) async fn replay(
-    state: web::Data<State>,
-    who: Who,
-    id: web::Path<String>,
-    form: web::Form<Why>,
-) -> Result<HttpResponse, PageError> {
-    again(&state, who, &id, false, &form).await
+pub(crate) async fn replay(act: Act, id: web::Path<String>) -> Result<HttpResponse, PageError> {
+    again(act, &id, false).await
 }

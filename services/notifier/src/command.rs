@@ -12,9 +12,8 @@ use domain::jobs::sms::SendSms;
 use domain::jobs::{EventKey, Language};
 use queue::{Handler, JobContext};
 
-use crate::email::Emails;
-use crate::email::letter::Draft;
 use crate::parts::Parts;
+use crate::previews;
 use crate::samples;
 use crate::sms::registry;
 
@@ -81,14 +80,14 @@ fn preview(parts: &Parts, out: &Path, only: Option<&str>) -> anyhow::Result<()> 
     for lang in Language::ALL {
         for message in samples::emails()?.iter().filter(|sample| only.is_none_or(|name| name == sample.template())) {
             let name = email_name(message, lang);
-            let letter = sample_draft(&parts.emails, message, lang)?;
+            let letter = previews::letter(&parts.emails, message, lang)?;
             write(format!("{name}.html"), &letter.html)?;
             write(format!("{name}.txt"), &format!("Subject: {}\n\n{}", letter.subject, letter.text))?;
         }
         for message in samples::texts()?.into_iter().filter(|text| only.is_none_or(|name| name == text.template())) {
             let name = format!("sms-{}.{}.txt", message.template(), lang.code());
-            let composed = parts.texts.compose(&sms(message, "9800000001".parse()?, lang, "preview")?)?.shown();
-            write(name, &composed)?;
+            let job = sms(message, "9800000001".parse()?, lang, "preview")?;
+            write(name, &previews::text(&parts.texts, &job)?)?;
         }
     }
     if written == 0 {
@@ -102,26 +101,6 @@ fn preview(parts: &Parts, out: &Path, only: Option<&str>) -> anyhow::Result<()> 
 fn email_name(message: &EmailMessage, lang: Language) -> String {
     let taken_back = matches!(message, EmailMessage::CashbackDeclined { was_credited: true, .. });
     format!("{}{}.{}", message.template(), if taken_back { "-taken_back" } else { "" }, lang.code())
-}
-
-fn sample_draft(
-    emails: &Emails,
-    message: &EmailMessage,
-    lang: Language,
-) -> anyhow::Result<crate::email::letter::Letter> {
-    let order = samples::order(lang)?;
-    let is_order = matches!(message, EmailMessage::OrderConfirmation { .. });
-    let is_reminder = matches!(message, EmailMessage::PendingReminder { .. });
-    let draft = Draft {
-        shop: &emails.shop,
-        lang,
-        name: Some("Asha"),
-        message,
-        order: is_order.then_some(&order),
-        unsubscribe_url: is_reminder.then_some("https://shop.example.in/unsubscribe/sample"),
-        now: &order.placed,
-    };
-    draft.render(&emails.pages).with_context(|| format!("{} in {}", message.template(), lang.code()))
 }
 
 async fn send_test(parts: &Parts, template: &str, to: &str, lang: Language) -> anyhow::Result<()> {

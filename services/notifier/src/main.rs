@@ -12,6 +12,7 @@ mod mask;
 mod outcome;
 mod parts;
 mod policy;
+mod previews;
 mod samples;
 mod settings;
 mod sms;
@@ -41,6 +42,10 @@ async fn run(command: Option<Command>, settings: Settings, life: Life) -> anyhow
         return command::run(command, &parts).await;
     }
 
+    match previews::all(&parts) {
+        Ok(previews) => drop(life.tasks().spawn(previews::store(pool.clone(), previews))),
+        Err(error) => tracing::warn!(error.chain = telemetry::chain(&*error), "messages cannot be previewed"),
+    }
     // The circuit of a whole queue only where no second provider could take its messages.
     let (mails_open, texts_open) = (parts.emails.first.circuit.clone(), parts.texts.circuit.clone());
     let has_second = parts.emails.second.is_some();

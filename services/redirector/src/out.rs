@@ -22,7 +22,7 @@ use crate::record::{self, ClientHash};
 use crate::resolve::{Catalogue, Found, Offer};
 use crate::settings::Visits;
 use crate::ship::{Outcome, Route, Ship};
-use crate::shopper::{self, Shoppers};
+use crate::shopper::Shoppers;
 use crate::tally::Tally;
 
 /// What all HTTP threads share.
@@ -52,9 +52,9 @@ impl Desk {
         Self {
             ship: Ship::launch(shared.route.clone()),
             shoppers: Shoppers::new(
-                visits.session_secrets.as_ref(),
+                visits.sessions.sessions.as_ref(),
                 visits.link_secrets.as_ref(),
-                &visits.session_cookie,
+                &visits.sessions.cookie,
             ),
             user_agents: UserAgents::default(),
             shared,

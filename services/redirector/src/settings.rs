@@ -31,8 +31,7 @@ pub(crate) struct Visits {
     pub(crate) unlimited: Networks,
     pub(crate) limited_recorded: u32,
     pub(crate) repeat_seconds: u64,
-    pub(crate) session_secrets: Option<SecretString>,
-    pub(crate) session_cookie: String,
+    pub(crate) sessions: shopper::Settings,
     pub(crate) link_secrets: Option<SecretString>,
     pub(crate) client_hash_key: Option<SecretString>,
     pub(crate) secure_cookies: bool,
@@ -101,15 +100,40 @@ impl Visits {
         }
         Self {
             schemes: if http_too { Schemes::HttpToo } else { Schemes::HttpsOnly },
-            trusted_proxies: reader.default("TRUSTED_PROXIES", Networks::default(), "networks whose X-Forwarded-For is believed, separated by commas"),
-            unlimited: reader.default("REDIRECT_UNLIMITED", Networks::default(), "networks that are not limited, such as a carrier's NAT, separated by commas"),
-            limited_recorded: reader.default("REDIRECT_LIMITED_RECORDED", 1_000, "how many clicks a minute beyond the limit are recorded of one client; more are only counted"),
-            repeat_seconds: reader.default("REDIRECT_REPEAT_SECONDS", 10, "for how many seconds a click of the same shopper on the same offer is a duplicate"),
-            session_secrets: reader.optional_secret("JWT_SECRET", "the secret of the backend's session tokens (HS256), several separated by commas; without it nobody is logged in"),
-            session_cookie: reader.default("REDIRECT_SESSION_COOKIE", "token".to_owned(), "the cookie that holds the session token"),
-            link_secrets: reader.optional_secret("REDIRECT_LINK_SECRET", "the secret of tokens in links (?t=, HS256, aud redirect-link), several separated by commas"),
-            client_hash_key: reader.optional_secret("CLIENT_HASH_KEY", "the key that addresses are hashed with in click records; without it every process has one of its own"),
-            secure_cookies: reader.default("REDIRECT_SECURE_COOKIES", true, "false lets cookies be set over http, for development"),
+            trusted_proxies: reader.default(
+                "TRUSTED_PROXIES",
+                Networks::default(),
+                "networks whose X-Forwarded-For is believed, separated by commas",
+            ),
+            unlimited: reader.default(
+                "REDIRECT_UNLIMITED",
+                Networks::default(),
+                "networks that are not limited, such as a carrier's NAT, separated by commas",
+            ),
+            limited_recorded: reader.default(
+                "REDIRECT_LIMITED_RECORDED",
+                1_000,
+                "how many clicks a minute beyond the limit are recorded of one client; more are only counted",
+            ),
+            repeat_seconds: reader.default(
+                "REDIRECT_REPEAT_SECONDS",
+                10,
+                "for how many seconds a click of the same shopper on the same offer is a duplicate",
+            ),
+            sessions: shopper::Settings::read(reader),
+            link_secrets: reader.optional_secret(
+                "REDIRECT_LINK_SECRET",
+                "the secret of tokens in links (?t=, HS256, aud redirect-link), several separated by commas",
+            ),
+            client_hash_key: reader.optional_secret(
+                "CLIENT_HASH_KEY",
+                "the key that addresses are hashed with in click records; without it every process has one of its own",
+            ),
+            secure_cookies: reader.default(
+                "REDIRECT_SECURE_COOKIES",
+                true,
+                "false lets cookies be set over http, for development",
+            ),
             landing,
         }
     }

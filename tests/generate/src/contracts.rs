@@ -6,6 +6,7 @@ use domain::job::Job;
 use domain::jobs::cashback::{ConfirmHint, MatchTransaction, SyncNetwork};
 use domain::jobs::click::RecordClick;
 use domain::jobs::email::SendEmail;
+use domain::jobs::event::NotifyShopper;
 use domain::jobs::payment::{ProcessPaymentEvent, StartPayout};
 use domain::jobs::receipt::ProcessReceipts;
 use domain::jobs::sms::SendSms;
@@ -46,6 +47,7 @@ fn all() -> anyhow::Result<Vec<Contract>> {
         contract::<ProcessPaymentEvent>()?,
         contract::<StartPayout>()?,
         contract::<ProcessReceipts>()?,
+        contract::<NotifyShopper>()?,
         contract::<SendSms>()?,
         contract::<ReplayWebhook>()?,
     ])

@@ -1,10 +1,11 @@
-//! Writes the files that are made from the code: `.env.example`, the reference of settings, the contracts of jobs,
-//! and the rule by which Kubernetes scales the notifier.
+//! Writes the files that are made from the code: `.env.example`, the reference of settings, the contracts of jobs and of
+//! the API, and the rule by which Kubernetes scales the notifier.
 //!
 //! `generate [ROOT]` writes them below the workspace's root. With `--check` it writes nothing and fails when a file differs
 //! from what it would write. The settings come from the services' own binaries (`settings --json`), which must be built.
 
 mod contracts;
+mod openapi;
 mod scaler;
 mod settings;
 
@@ -28,6 +29,7 @@ fn main() -> anyhow::Result<()> {
     }
     let mut files = Files::new();
     contracts::write(&mut files)?;
+    openapi::write(&mut files)?;
     settings::write(&mut files)?;
     scaler::write(&root, &mut files)?;
 

@@ -71,6 +71,14 @@ WITH shopper AS (
                                                     UNION SELECT id FROM taken) s
                                        WHERE position(s.id::text IN l.event_key) > 0))
     UNION ALL
+    SELECT a.at, 'deed', a.id, a.action, a.actor || ': ' || a.reason, NULL, NULL
+    FROM audit_logs a
+    WHERE a.id IN (SELECT $2
+                   UNION SELECT d.id FROM (SELECT 'user:' || id AS target FROM shopper UNION SELECT 'transaction:' || id FROM bought
+                                           UNION SELECT 'webhook:' || $2::text) t
+                         CROSS JOIN LATERAL (SELECT id FROM audit_logs WHERE target = t.target AND target <> ''
+                                             ORDER BY id DESC LIMIT 50) d)
+    UNION ALL
     SELECT l.received_at, 'webhook', l.id, l.verdict, l.source || ' ' || l.event, NULL, NULL
     FROM webhook_logs l
     WHERE l.id IN (SELECT $2

@@ -6,6 +6,7 @@ use deadpool_postgres::GenericClient;
 use domain::cashback::Notice;
 use domain::ids::{MerchantId, UserId, WithdrawalId};
 use domain::jobs::email::{EmailMessage, SendEmail};
+use domain::jobs::event::{NotifyShopper, ShopperEvent};
 use domain::jobs::sms::{SendSms, SmsMessage};
 use domain::jobs::{EventKey, InvalidEventKey};
 use domain::money::Paise;
@@ -26,7 +27,8 @@ pub(super) struct Telling {
     pub(super) order_ref: Option<String>,
 }
 
-/// Tells shoppers, by mail and, when money came, by text message. Who has no address or number is not told there.
+/// Tells shoppers, on the open page, by mail and, when money came, by text message. Who has no address or number is not told
+/// there.
 pub(super) async fn tell(client: &impl GenericClient, tellings: &[Telling]) -> Result<(), StoreError> {
     if tellings.is_empty() {
         return Ok(());
@@ -103,6 +105,9 @@ fn promise(
     mail: EmailMessage,
     sms: Option<SmsMessage>,
 ) -> Result<(), StoreError> {
+    if let Some(event) = ShopperEvent::of(&mail) {
+        promises.push(Promise::of(&NotifyShopper { user_id: user.id, event }, Lane::Normal)?);
+    }
     if let Some(to) = user.email.clone() {
         let name = Some(user.name.clone());
         let (event_key, user_id, lang) = (event_key.clone(), Some(user.id), user.lang);

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use domain::clock::{Clock as _, SystemClock};
 use domain::ids::JobId;
 use domain::job::{Job, Queue};
-use domain::jobs::{cashback, click, email, payment, receipt, sms, webhook};
+use domain::jobs::{cashback, click, email, event, payment, receipt, sms, webhook};
 use queue::{Envelope, admin};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -79,11 +79,13 @@ fn check<J: Job>(payload: &str) -> (Queue, Result<(), serde_json::Error>) {
 type Check = fn(&str) -> (Queue, Result<(), serde_json::Error>);
 
 /// Every kind of job with the check of its payload.
-const KINDS: [(&str, Check); 9] = [
+const KINDS: [(&str, Check); 11] = [
     (email::SendEmail::KIND, check::<email::SendEmail>),
     (sms::SendSms::KIND, check::<sms::SendSms>),
+    (event::NotifyShopper::KIND, check::<event::NotifyShopper>),
     (click::RecordClick::KIND, check::<click::RecordClick>),
     (cashback::ConfirmHint::KIND, check::<cashback::ConfirmHint>),
+    (cashback::MatchTransaction::KIND, check::<cashback::MatchTransaction>),
     (cashback::SyncNetwork::KIND, check::<cashback::SyncNetwork>),
     (payment::ProcessPaymentEvent::KIND, check::<payment::ProcessPaymentEvent>),
     (payment::StartPayout::KIND, check::<payment::StartPayout>),

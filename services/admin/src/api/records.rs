@@ -14,8 +14,9 @@ use store::{cron_runs, sync, transactions};
 use super::{ApiError, Listing, Reason, body, id};
 use crate::access::Caller;
 use crate::cron::{Order, carry_out};
-use crate::records::{Deeds, Messages, Moment, deeds, deliveries as messages, moments};
+use crate::records::{Deeds, Messages, deeds, deliveries as messages};
 use crate::state::State;
+use crate::timeline::{Moment, moments};
 use crate::webhooks::{Search, ask_replay, lines};
 use crate::{mask, sync as networks};
 

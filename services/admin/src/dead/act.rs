@@ -11,9 +11,10 @@ use store::audit::{self, DeadLetterEnd};
 
 use super::Search;
 use crate::access::Who;
+use crate::deed::Act;
 use crate::error::PageError;
 use crate::mask;
-use crate::queues::{Why, named};
+use crate::queues::named;
 use crate::state::{Actor, Deed, State};
 use crate::view;
 
@@ -124,34 +125,37 @@ where
     state.noted(actor, &deed, effect).await
 }
 
-/// Replays one, from the console.
-pub(crate) async fn replay(
-    state: web::Data<State>,
-    who: Who,
-    path: web::Path<(String, String)>,
-    form: web::Form<Why>,
-) -> Result<HttpResponse, PageError> {
-    let queue = named(&path.0)?;
-    if replay_one::<PageError>(&state, &who.into(), queue, &path.1, form.checked()?).await? {
-        Ok(view::go(format!("/admin/queues/{queue}/dead?done=replayed")))
+/// Where a letter of a path is, and back to its list.
+fn place(path: &(String, String)) -> Result<(Queue, &str), PageError> {
+    Ok((named(&path.0)?, &path.1))
+}
+
+/// To the list, which says what was done; a letter that was not there is told.
+fn done(was_there: bool, queue: Queue, word: &str) -> Result<HttpResponse, PageError> {
+    if was_there {
+        Ok(view::go(format!("/admin/queues/{queue}/dead?done={word}")))
     } else {
         Err(PageError::NotFound("dead letter"))
     }
 }
 
+/// Replays one, from the console.
+pub(crate) async fn replay(act: Act, path: web::Path<(String, String)>) -> Result<HttpResponse, PageError> {
+    let (queue, id) = place(&path)?;
+    done(replay_one::<PageError>(&act.state, &act.actor(), queue, id, &act.reason).await?, queue, "replayed")
+}
+
 /// Deletes one, from the console.
-pub(crate) async fn delete(
-    state: web::Data<State>,
-    who: Who,
-    path: web::Path<(String, String)>,
-    form: web::Form<Why>,
-) -> Result<HttpResponse, PageError> {
-    let queue = named(&path.0)?;
-    if delete_one::<PageError>(&state, &who.into(), queue, &path.1, form.checked()?).await? {
-        Ok(view::go(format!("/admin/queues/{queue}/dead?done=deleted")))
-    } else {
-        Err(PageError::NotFound("dead letter"))
-    }
+pub(crate) async fn delete(act: Act, path: web::Path<(String, String)>) -> Result<HttpResponse, PageError> {
+    let (queue, id) = place(&path)?;
+    done(delete_one::<PageError>(&act.state, &act.actor(), queue, id, &act.reason).await?, queue, "deleted")
+}
+
+/// Aborts a replay of many, from the console.
+pub(crate) async fn abort_replays(act: Act, path: web::Path<(String, String)>) -> Result<HttpResponse, PageError> {
+    let (queue, id) = place(&path)?;
+    stop::<PageError>(&act.state, &act.actor(), queue, id, &act.reason).await?;
+    done(true, queue, "aborted")
 }
 
 /// What is to be replayed, from a form.
@@ -182,16 +186,4 @@ pub(crate) async fn start_replays(
     let reason = crate::api::reason(&reason).map_err(PageError::Input)?;
     start::<PageError>(&state, &who.into(), queue, filter, per_second, reason).await?;
     Ok(view::go(format!("/admin/queues/{queue}/dead?done=bulk")))
-}
-
-/// Aborts a replay of many, from the console.
-pub(crate) async fn abort_replays(
-    state: web::Data<State>,
-    who: Who,
-    path: web::Path<(String, String)>,
-    form: web::Form<Why>,
-) -> Result<HttpResponse, PageError> {
-    let queue = named(&path.0)?;
-    stop::<PageError>(&state, &who.into(), queue, &path.1, form.checked()?).await?;
-    Ok(view::go(format!("/admin/queues/{queue}/dead?done=aborted")))
 }

@@ -11,8 +11,8 @@ use store::wallet::{self, LedgerError};
 use store::{StoreError, users};
 
 use crate::access::Who;
+use crate::deed::Act;
 use crate::error::PageError;
-use crate::queues::Why;
 use crate::state::{Actor, Deed, State};
 use crate::view::{self, Done, Page};
 
@@ -73,8 +73,10 @@ pub(crate) async fn ask(
 }
 
 /// Decides: posts it, or not.
-async fn decide(state: &State, who: Who, id: AdjustmentId, reason: &str, yes: bool) -> Result<HttpResponse, PageError> {
-    let mut client = state.pool.get().await?;
+async fn decide(act: Act, id: &str, yes: bool) -> Result<HttpResponse, PageError> {
+    let id: AdjustmentId = view::id(id, "adjustment")?;
+    let who = &act.who;
+    let mut client = act.state.pool.get().await?;
     let transaction = client.transaction().await.map_err(StoreError::from)?;
     let asked = adjustments::lock(&transaction, id).await?.ok_or(PageError::NotFound("adjustment"))?;
     if asked.status != "requested" {
@@ -93,11 +95,11 @@ async fn decide(state: &State, who: Who, id: AdjustmentId, reason: &str, yes: bo
     let deed = Deed {
         action: if yes { "adjustment.approve" } else { "adjustment.refuse" },
         target: &target,
-        reason,
+        reason: &act.reason,
         before: Some(serde_json::json!({ "status": "requested", "by": asked.requester })),
         after: Some(serde_json::json!({ "status": word, "wallet_transaction": posted })),
     };
-    Actor::from(who).note(&transaction, &deed).await?;
+    act.actor().note(&transaction, &deed).await?;
     transaction.commit().await.map_err(StoreError::from)?;
     Ok(view::go("/admin/adjustments?done=decided"))
 }
@@ -124,21 +126,11 @@ fn refused(error: LedgerError) -> PageError {
 }
 
 /// Approves one.
-pub(crate) async fn approve(
-    state: web::Data<State>,
-    who: Who,
-    id: web::Path<String>,
-    form: web::Form<Why>,
-) -> Result<HttpResponse, PageError> {
-    decide(&state, who, view::id(&id, "adjustment")?, form.checked()?, true).await
+pub(crate) async fn approve(act: Act, id: web::Path<String>) -> Result<HttpResponse, PageError> {
+    decide(act, &id, true).await
 }
 
 /// Refuses one.
-pub(crate) async fn refuse(
-    state: web::Data<State>,
-    who: Who,
-    id: web::Path<String>,
-    form: web::Form<Why>,
-) -> Result<HttpResponse, PageError> {
-    decide(&state, who, view::id(&id, "adjustment")?, form.checked()?, false).await
+pub(crate) async fn refuse(act: Act, id: web::Path<String>) -> Result<HttpResponse, PageError> {
+    decide(act, &id, false).await
 }

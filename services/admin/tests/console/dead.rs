@@ -1,10 +1,11 @@
 //! A job dies, is seen, replayed, and succeeds.
 
-use domain::ids::WithdrawalId;
+use domain::ids::{JobId, WithdrawalId};
 use domain::job::Queue;
-use queue::admin;
+use queue::{Envelope, Producer, admin};
 use reqwest::Method;
 use serde_json::json;
+use serde_json::value::RawValue;
 use testkit::eventually;
 
 use crate::stage::{Payouts, SOON, Stage};
@@ -141,5 +142,28 @@ async fn a_job_is_pushed_only_when_its_payload_is_right() {
     assert_eq!(stage.call(Method::POST, "/queue/payments/resume", Some(json!({ "reason": "it woke" }))).await.0, 204);
     done(&stage, 1).await;
     let (_, health) = stage.call(Method::GET, "/health/workers", None).await;
-    assert_eq!(health["workers"][0]["service"], "payouts");
+    let services: Vec<&str> =
+        health["workers"].as_array().unwrap().iter().map(|worker| worker["service"].as_str().unwrap()).collect();
+    assert!(services.contains(&"payouts") && services.contains(&"admin"), "{services:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_leads_to_its_trace_and_is_found_by_what_it_belongs_to() {
+    let stage = Stage::start_with(&[("TRACE_LINK", "https://traces.example.in/trace/{trace}")]).await;
+    let viewer = stage.person("viewer").await;
+    let _payouts = Payouts::start(&stage);
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let payload = format!("{{\"withdrawal_id\":\"{}\"}}", WithdrawalId::generate());
+    let payload = RawValue::from_string(payload).unwrap();
+    let mut job = Envelope::new(JobId::generate(), "payout.start", &payload);
+    job.correlation_id = Some("checkout-4711".into());
+    job.traceparent = Some(format!("00-{trace}-b7ad6b7169203331-01").into());
+    Producer::new(stage.kv.clone()).enqueue_envelope(Queue::Payments, false, &job).await.unwrap();
+    let id = job.id.to_string();
+    died(&stage, &id).await;
+    let page = viewer.get(&format!("/admin/queues/payments/dead/{id}")).await;
+    assert!(page.contains("/admin/timeline?q=checkout-4711"), "{page}");
+    assert!(page.contains(&format!("href=\"https://traces.example.in/trace/{trace}\"")), "{page}");
+    let found = viewer.get("/admin/timeline?q=checkout-4711").await;
+    assert!(found.contains("dead letter") && found.contains(&format!("/admin/queues/payments/dead/{id}")), "{found}");
 }

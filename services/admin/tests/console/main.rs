@@ -7,4 +7,5 @@ mod login;
 mod money;
 mod records;
 mod routes;
+mod socket;
 mod stage;

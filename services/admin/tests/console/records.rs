@@ -2,11 +2,12 @@
 
 use std::process::Command;
 
-use domain::ids::WebhookId;
+use domain::ids::{NotificationId, WebhookId};
 use domain::job::Queue;
 use queue::admin;
+use reqwest::Method;
 use serde_json::json;
-use store::{cron_runs, webhooks};
+use store::{cron_runs, previews, webhooks};
 use testkit::{binary, eventually};
 
 use crate::stage::{SOON, Stage};
@@ -104,4 +105,58 @@ async fn links_are_tried_with_the_rules_of_the_redirector() {
     assert!(viewer.get(offer).await.contains("A shopper would be sent to"));
     let refused = viewer.get(&format!("{offer}?target=https%3A%2F%2Fevil.example.com%2F")).await;
     assert!(refused.contains("Refused:"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_seen_with_its_reports_and_how_such_a_one_looks() {
+    let stage = Stage::start().await;
+    let viewer = stage.person("viewer").await;
+    let id = NotificationId::generate();
+    let client = stage.pool.get().await.unwrap();
+    let rows = [
+        "INSERT INTO notifications (id, event_key, channel, template, lang, category, recipient, address_hash, status, provider,
+                                    reason, queued_at)
+         VALUES ($1, 'cashback:1:credited', 'email', 'cashback_credited', 'hi', 'money', 'a•••@example.in',
+                 sha256('asha@example.in'), 'bounced', 'sendgrid', '550 no asha@example.in here', now())",
+        "INSERT INTO notification_events (notification_id, provider_event, status, reason, occurred_at)
+         VALUES ($1, 'e1', 'bounced', 'asha@example.in is unknown', now())",
+    ];
+    for row in rows {
+        client.execute(row, &[&id]).await.unwrap();
+    }
+    let page = format!("/admin/deliveries/{id}");
+    assert!(viewer.get("/admin/deliveries?status=bounced").await.contains(&page));
+    let shown = viewer.get(&page).await;
+    assert!(shown.contains("bounced") && shown.contains("a•••@example.in") && !shown.contains("asha@"), "{shown}");
+    assert!(shown.contains("No notifier has told yet"), "{shown}");
+    assert_eq!(viewer.request(Method::GET, &format!("{page}/preview")).send().await.unwrap().status(), 404);
+
+    let preview = previews::Preview {
+        channel: "email",
+        template: "cashback_credited",
+        lang: "hi",
+        subject: "₹124.95 is in your wallet".to_owned(),
+        body: "Namaste Asha".to_owned(),
+        html: "<p style=\"color:red\">Namaste</p><script>alert(1)</script>".to_owned(),
+    };
+    previews::upsert(&client, &preview).await.unwrap();
+    let shown = viewer.get(&page).await;
+    assert!(shown.contains("₹124.95 is in your wallet") && shown.contains("Namaste Asha"), "{shown}");
+    assert!(!shown.contains("alert(1)"), "the mail's HTML stays in its frame: {shown}");
+    let frame = viewer.request(Method::GET, &format!("{page}/preview")).send().await.unwrap();
+    let policy = frame.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(policy.contains("default-src 'none'") && policy.contains("; sandbox;"), "{policy}");
+    assert!(!policy.contains("script-src") && !policy.contains("allow-"), "{policy}");
+    assert_eq!(frame.headers()["x-frame-options"], "SAMEORIGIN");
+    assert_eq!(frame.text().await.unwrap(), preview.html);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_served_description_of_the_api_is_the_committed_one() {
+    let stage = Stage::start().await;
+    let served = testkit::http().get(format!("{}/api/v1/openapi.json", stage.service.http())).send().await.unwrap();
+    let served: serde_json::Value = served.json().await.unwrap();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/contracts/openapi.json");
+    let committed: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    assert_eq!(served, committed, "run `make generate`");
 }

@@ -26,7 +26,7 @@ pub(crate) struct Stage {
     pub(crate) pool: Pool,
     pub(crate) kv: Kv,
     pub(crate) database: Database,
-    _redis: Redis,
+    redis: Redis,
     people: tempfile::TempDir,
 }
 
@@ -43,19 +43,16 @@ impl Stage {
         let mut reader = Reader::new(&source);
         let way = kv::Settings::read(&mut reader);
         let kv = Kv::connect(&reader.finish(way).unwrap()).unwrap();
-        let mut environment = vec![
-            ("DATABASE_URL", url.as_str()),
-            ("REDIS_URL", redis_url.as_str()),
-            ("CONSOLE_SECURE_COOKIES", "false"),
-            ("HTTP_WORKERS", "2"),
-        ];
-        environment.extend(settings);
-        let service = Service::start("admin", &environment);
-        service.ready().await;
+        let service = launch(&url, &redis_url, settings).await;
         let pool = database.pool();
-        let stage = Self { service, pool, kv, database, _redis: redis, people: tempfile::tempdir().unwrap() };
+        let stage = Self { service, pool, kv, database, redis, people: tempfile::tempdir().unwrap() };
         stage.token("everything", TOKEN, &[]).await;
         stage
+    }
+
+    /// Another replica.
+    pub(crate) async fn replica(&self, settings: &[(&str, &str)]) -> Service {
+        launch(&self.database.url(), &self.redis.url(), settings).await
     }
 
     /// Makes a token valid for these scopes, or for all.
@@ -129,6 +126,19 @@ impl Stage {
         let lines = store::audit::list(&client, newest, "", "", 100).await.unwrap();
         lines.into_iter().map(|line| (line.action, line.target, line.reason)).collect()
     }
+}
+
+async fn launch(url: &str, redis_url: &str, settings: &[(&str, &str)]) -> Service {
+    let mut environment = vec![
+        ("DATABASE_URL", url),
+        ("REDIS_URL", redis_url),
+        ("CONSOLE_SECURE_COOKIES", "false"),
+        ("HTTP_WORKERS", "2"),
+    ];
+    environment.extend(settings);
+    let service = Service::start("admin", &environment);
+    service.ready().await;
+    service
 }
 
 /// Somebody with a session.

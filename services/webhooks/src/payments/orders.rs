@@ -3,12 +3,13 @@
 
 use chrono::DateTime;
 use domain::jobs::email::{EmailMessage, SendEmail};
+use domain::jobs::event::{NotifyShopper, ShopperEvent};
 use domain::jobs::sms::{SendSms, SmsMessage};
 use domain::money::Paise;
 use store::GenericClient;
 use store::StoreError;
 use store::orders::{self, Locked};
-use store::outbox::{Lane, push_once};
+use store::outbox::{self, Lane, push_once};
 use store::payments::{self, DisputeState, PaymentState, RefundState};
 use store::{users, vouchers};
 
@@ -196,8 +197,18 @@ async fn settle(client: &impl GenericClient, order: &Locked, alerts: &Alerts) ->
     }
 }
 
+/// Writes down how an order stands now; a shopper who looks sees it change.
+async fn set_status(client: &impl GenericClient, order: &Locked, status: &str) -> Result<(), StoreError> {
+    if !orders::set_status(client, order.id, status).await? {
+        return Ok(());
+    }
+    let event = ShopperEvent::OrderUpdated { order_id: order.id, status: status.to_owned() };
+    outbox::push(client, &NotifyShopper { user_id: order.user_id, event }, Lane::Normal).await?;
+    Ok(())
+}
+
 async fn give_back(client: &impl GenericClient, order: &Locked, alerts: &Alerts) -> Result<String, WorkError> {
-    orders::set_status(client, order.id, "refunded").await?;
+    set_status(client, order, "refunded").await?;
     let (revoked, spent) = vouchers::revoke_for_order(client, order.id).await?;
     if spent > 0 {
         let detail = format!("order {}: {spent} of its codes were spent before", order.id);
@@ -233,7 +244,7 @@ pub(super) async fn fulfil(client: &impl GenericClient, order: &Locked) -> Resul
             "held"
         }
     };
-    orders::set_status(client, order.id, status).await?;
+    set_status(client, order, status).await?;
     tell(client, order, enough).await?;
     Ok(status)
 }
