@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Sees to it that what the tests and the demo need is on this machine: cargo with nextest, Redis, Postgres.
+# Sees to it that what the demo needs is on this machine: cargo with nextest, Redis, Postgres; with the word `browser`, also what
+# the browser tests need: Chromium with its driver, and axe-core.
 # Installs what is missing where it can (Debian and root), and else says what to do. Running it again costs nothing.
 set -euo pipefail
 
@@ -10,6 +11,11 @@ command -v cc >/dev/null || missing+=(gcc)
 command -v setpriv >/dev/null || missing+=(util-linux)
 # The shell has a kill of its own; the tests need the program.
 type -P kill >/dev/null || missing+=(procps)
+if [ "${1:-}" = browser ]; then
+    command -v chromium >/dev/null || missing+=(chromium)
+    command -v chromedriver >/dev/null || missing+=(chromium-driver)
+    command -v npm >/dev/null || missing+=(npm)
+fi
 
 if [ ${#missing[@]} -gt 0 ]; then
     if ! command -v apt-get >/dev/null; then
@@ -32,3 +38,4 @@ if ! cargo nextest --version >/dev/null 2>&1; then
     echo "Installing cargo-nextest (built from source, some minutes, once)…"
     cargo install cargo-nextest --locked --quiet
 fi
+[ "${1:-}" != browser ] || bash "$(dirname "$0")/axe.sh"
