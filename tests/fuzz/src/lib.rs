@@ -19,6 +19,19 @@ mod service {
 // By these names the files know each other.
 pub(crate) use service::{proof, source, sources};
 
+/// Settings as the targets need them.
+struct Pairs(Vec<(&'static str, String)>);
+
+impl config::Source for Pairs {
+    fn get(&self, key: &str) -> Option<String> {
+        self.0.iter().find(|(name, _)| *name == key).map(|(_, value)| value.clone())
+    }
+
+    fn keys(&self, prefix: &str) -> Vec<String> {
+        self.0.iter().filter(|(name, _)| name.starts_with(prefix)).map(|(name, _)| (*name).to_owned()).collect()
+    }
+}
+
 /// The first line and what follows it: a header, a query or a token, and a body.
 fn head_and_body(data: &[u8]) -> (&[u8], &[u8]) {
     let end = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());

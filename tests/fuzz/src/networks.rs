@@ -6,11 +6,13 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use chrono::{DateTime, NaiveDate};
-use config::{Reader, Source};
+use config::Reader;
 use domain::clock::SystemClock;
 use domain::transaction::ReportedRow;
 use networks::{AffiliateNetwork, Foundation, Settings, Window};
 use outbound::oauth::MemoryTokenStore;
+
+use crate::Pairs;
 
 /// The networks' APIs as they can be configured, each with its settings.
 const APIS: [&[(&str, &str)]; 7] = [
@@ -24,18 +26,6 @@ const APIS: [&[(&str, &str)]; 7] = [
 ];
 const STATUSES: [&str; 5] =
     ["200 OK", "401 Unauthorized", "429 Too Many Requests", "302 Found", "500 Internal Server Error"];
-
-struct Pairs(Vec<(&'static str, String)>);
-
-impl Source for Pairs {
-    fn get(&self, key: &str) -> Option<String> {
-        self.0.iter().find(|(name, _)| *name == key).map(|(_, value)| value.clone())
-    }
-
-    fn keys(&self, prefix: &str) -> Vec<String> {
-        self.0.iter().filter(|(name, _)| name.starts_with(prefix)).map(|(name, _)| (*name).to_owned()).collect()
-    }
-}
 
 /// What the server answers.
 #[derive(Default)]

@@ -8,28 +8,36 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
-use config::{Map, Reader};
+use config::Reader;
 use domain::ids::WebhookId;
 use hmac::{Hmac, KeyInit, Mac};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use sha2::Sha256;
 use store::webhooks::Verdict;
+use url::form_urlencoded;
 
-use crate::head_and_body;
 use crate::proof;
 use crate::service::payments::event::Event;
 use crate::source::{Effect, Request, Verified, WebhookSource, is_word};
 use crate::sources::{Sources, msg91 as reports, sendgrid as batches};
+use crate::{Pairs, head_and_body};
 
 const NOW: i64 = 1_790_000_005;
 const TOKEN: &str = "0123456789abcdef0123456789";
 const SECRET: &str = "a-secret-of-decent-length";
+const CONSTANT: &str = "9876543210fedcba9876543210";
+/// What of a postback is not kept, whichever network sends it.
+const NOT_KEPT: [(&str, &[&str]); 3] = [
+    ("admitad", &["country_code", "user_agent", "user_referer", "action_ip", "sig"]),
+    ("vcommission", &["ip", "city", "region", "device", "sig"]),
+    ("cuelinks", &["ip", "user_agent", "token", "sig"]),
+];
 
 struct Senders {
     plain: Sources,
-    /// Admitad with an HMAC behind its query.
-    signed: Sources,
+    /// Networks that prove more than their path: an HMAC behind all else, Cuelinks a constant as well.
+    proven: Sources,
     sendgrid_key: EcdsaKeyPair,
 }
 
@@ -42,24 +50,30 @@ fn senders() -> &'static Senders {
             EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, key.as_ref(), &random).expect("a key");
         let header = hex::decode("3059301306072a8648ce3d020106082a8648ce3d030107034200").expect("hexadecimal");
         let public = STANDARD.encode([header.as_slice(), sendgrid_key.public_key().as_ref()].concat());
-        let map = |hmac: (&str, &str)| {
-            Map::from([
-                ("RAZORPAY_WEBHOOK_SECRET", SECRET),
-                ("ADMITAD_POSTBACK_TOKEN", TOKEN),
-                ("VCOMMISSION_POSTBACK_TOKEN", TOKEN),
-                ("CUELINKS_POSTBACK_TOKEN", TOKEN),
-                ("MSG91_REPORT_TOKEN", TOKEN),
-                ("SENDGRID_WEBHOOK_PUBLIC_KEY", public.as_str()),
-                hmac,
-            ])
-        };
-        let read = |hmac| {
-            let map = map(hmac);
-            let mut reader = Reader::new(&map);
+        let always = [
+            ("WEBHOOK_SOURCES", "razorpay,razorpayx,admitad,vcommission,cuelinks,sendgrid,msg91"),
+            ("RAZORPAY_WEBHOOK_SECRET", SECRET),
+            ("RAZORPAYX_WEBHOOK_SECRET", SECRET),
+            ("ADMITAD_POSTBACK_TOKEN", TOKEN),
+            ("VCOMMISSION_POSTBACK_TOKEN", TOKEN),
+            ("CUELINKS_POSTBACK_TOKEN", TOKEN),
+            ("MSG91_REPORT_TOKEN", TOKEN),
+            ("SENDGRID_WEBHOOK_PUBLIC_KEY", public.as_str()),
+        ];
+        let proven = [
+            ("ADMITAD_POSTBACK_HMAC_SECRET", SECRET),
+            ("VCOMMISSION_POSTBACK_HMAC_SECRET", SECRET),
+            ("CUELINKS_POSTBACK_HMAC_SECRET", SECRET),
+            ("CUELINKS_POSTBACK_CONSTANT", CONSTANT),
+        ];
+        let read = |more: &[(&'static str, &str)]| {
+            let pairs = always.iter().chain(more).map(|(name, value)| (*name, (*value).to_owned()));
+            let source = Pairs(pairs.collect());
+            let mut reader = Reader::new(&source);
             let sources = Sources::read(&mut reader);
             reader.finish(sources).expect("good settings")
         };
-        Senders { plain: read(("UNUSED", "-")), signed: read(("ADMITAD_POSTBACK_HMAC_SECRET", SECRET)), sendgrid_key }
+        Senders { plain: read(&[]), proven: read(&proven), sendgrid_key }
     })
 }
 
@@ -148,9 +162,14 @@ fn source(slug: &str) -> &'static dyn WebhookSource {
 
 /// `EVENT_ID\nBODY`; the first line is tried as a signature as well.
 pub fn razorpay(data: &[u8]) {
+    for slug in ["razorpay", "razorpayx"] {
+        razorpay_as(source(slug), data);
+    }
+}
+
+fn razorpay_as(source: &dyn WebhookSource, data: &[u8]) {
     let (head, body) = head_and_body(data);
     let spoiled = flipped(body);
-    let source = source("razorpay");
     let signed = |body, signature: &[u8]| {
         Incoming::new(body).header("x-razorpay-signature", signature)?.header("x-razorpay-event-id", head)
     };
@@ -229,17 +248,40 @@ pub fn msg91(data: &[u8]) {
 pub fn postback(data: &[u8]) {
     let (head, body) = head_and_body(data);
     let Ok(query) = std::str::from_utf8(head) else { return };
-    for slug in ["admitad", "vcommission", "cuelinks"] {
+    for (slug, personal) in NOT_KEPT {
         let source = source(slug);
         let mut incoming = Incoming { query, ..Incoming::new(body) };
         assert!(!incoming.is_believed(source));
         incoming.token = Some(TOKEN);
         incoming.read(source);
+        let request = incoming.request();
+        let kept = source.kept(&source.verify(&request).expect("the token"));
+        if kept.first() != Some(&b'{') {
+            let left =
+                form_urlencoded::parse(&kept).find(|(name, value)| personal.contains(&&**name) && !value.is_empty());
+            assert_eq!(left, None);
+        }
+        let proven = senders().proven.get(slug).expect("a source");
+        assert!(!incoming.is_believed(proven));
+        proven_postback(proven, query, body);
     }
-    let admitad = senders().signed.get("admitad").expect("a source");
-    let unsigned = Incoming { query, token: Some(TOKEN), ..Incoming::new(body) };
-    assert!(!unsigned.is_believed(admitad));
-    let signed = format!("{query}&sig={}", hmac(query.as_bytes()));
-    let genuine = Incoming { query: &signed, token: Some(TOKEN), ..Incoming::new(&[]) };
-    genuine.read(admitad);
+}
+
+/// Signed, and with the constant, it is believed by either method; without the constant Cuelinks' is not.
+fn proven_postback(source: &dyn WebhookSource, query: &str, body: &[u8]) {
+    let signed = |text: &str| format!("{text}&sig={}", hmac(text.as_bytes()));
+    let has_constant = source.slug() == "cuelinks";
+    for (text, is_query) in [(Some(query), true), (std::str::from_utf8(body).ok(), false)] {
+        let Some(text) = text else { continue };
+        let parts = [signed(text), signed(&format!("token={CONSTANT}&{text}"))];
+        for (text, is_believed) in parts.iter().zip([!has_constant, true]) {
+            let (query, body) = if is_query { (text.as_str(), &[][..]) } else { ("", text.as_bytes()) };
+            let incoming = Incoming { query, token: Some(TOKEN), ..Incoming::new(body) };
+            if is_believed {
+                incoming.read(source);
+            } else {
+                assert!(!incoming.is_believed(source) || text.contains(CONSTANT));
+            }
+        }
+    }
 }
