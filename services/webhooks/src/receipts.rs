@@ -7,7 +7,7 @@ use store::notifications::{Channel, DeliveryEvent, Report, apply_event, apply_to
 use store::suppressions::AddressHash;
 use store::{GenericClient, StoreError};
 
-use crate::source::{Verified, sha256};
+use crate::source::{Verified, explanation, sha256};
 use crate::sources::{msg91, sendgrid};
 use crate::work::{WorkError, contract};
 
@@ -64,8 +64,8 @@ async fn mails(client: &impl GenericClient, verified: &Verified<'_>) -> Result<S
             notification_id,
             key: key(&told),
             report,
-            reason: event.reason.as_deref().unwrap_or_default().chars().take(200).collect(),
-            at: at.unwrap_or_else(|| verified.received_at()),
+            reason: explanation(event.reason.as_deref().unwrap_or_default()),
+            at: verified.happened_at(at),
         });
     }
     let new = store_all(client, &reports).await?;
@@ -109,8 +109,9 @@ async fn texts(client: &impl GenericClient, verified: &Verified<'_>) -> Result<S
             continue;
         };
         let told = format!("{}|{}|{}", said.status, said.at.timestamp(), said.reason);
-        let reason = if report == Report::Delivered { String::new() } else { said.reason.clone() };
-        reports.push(Reported { notification_id, key: key(&told), report, reason, at: said.at });
+        let reason = if report == Report::Delivered { String::new() } else { explanation(&said.reason) };
+        let at = verified.happened_at(Some(said.at));
+        reports.push(Reported { notification_id, key: key(&told), report, reason, at });
     }
     let new = store_all(client, &reports).await?;
     Ok(format!(

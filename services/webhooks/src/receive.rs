@@ -149,7 +149,7 @@ async fn take(reception: &Reception, source: &dyn WebhookSource, incoming: &Requ
         event_id: source.event_id(&verified),
         event: String::new(),
         body: source.kept(&verified),
-        body_sha256: sha256(verified.raw()),
+        body_sha256: verified.sha256(),
         body_key: source.body_key(&verified),
         headers: kept_headers(incoming.headers),
         remote_address: incoming.remote.to_string(),

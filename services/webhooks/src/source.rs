@@ -1,10 +1,11 @@
 //! What a sender of webhooks is to the rest of the service.
 
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use actix_web::http::Method;
 use actix_web::http::header::HeaderMap;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::ids::WebhookId;
 use domain::jobs::cashback::ConfirmHint;
 use domain::jobs::payment::ProcessPaymentEvent;
@@ -49,6 +50,7 @@ impl<'a> Request<'a> {
 #[derive(Debug)]
 pub(crate) struct Verified<'a> {
     raw: &'a [u8],
+    sha256: OnceLock<[u8; 32]>,
     event_id: Option<&'a str>,
     received_at: DateTime<Utc>,
     _proof: Proof,
@@ -57,7 +59,7 @@ pub(crate) struct Verified<'a> {
 impl<'a> Verified<'a> {
     /// Takes the content on the strength of the proof.
     pub(crate) fn new(proof: Proof, raw: &'a [u8], received_at: DateTime<Utc>) -> Self {
-        Self { raw, event_id: None, received_at, _proof: proof }
+        Self { raw, sha256: OnceLock::new(), event_id: None, received_at, _proof: proof }
     }
 
     /// Adds the event id that stood beside the content, unsigned.
@@ -71,6 +73,11 @@ impl<'a> Verified<'a> {
         self.raw
     }
 
+    /// The hash of the content's bytes, computed once.
+    pub(crate) fn sha256(&self) -> [u8; 32] {
+        *self.sha256.get_or_init(|| sha256(self.raw))
+    }
+
     /// The event id that stood beside the content, if it is one.
     pub(crate) fn event_id(&self) -> Option<&'a str> {
         self.event_id.filter(|id| is_word(id))
@@ -79,6 +86,12 @@ impl<'a> Verified<'a> {
     /// When it came.
     pub(crate) fn received_at(&self) -> DateTime<Utc> {
         self.received_at
+    }
+
+    /// When it happened, as the sender says; when it came, if the sender does not say, or nothing that can be.
+    pub(crate) fn happened_at(&self, said: Option<DateTime<Utc>>) -> DateTime<Utc> {
+        let latest = self.received_at + TimeDelta::days(2);
+        said.filter(|at| (DateTime::UNIX_EPOCH..latest).contains(at)).unwrap_or(self.received_at)
     }
 }
 
@@ -169,7 +182,7 @@ pub(crate) trait WebhookSource: Send + Sync {
 
     /// Equal for what says the same under another event id.
     fn body_key(&self, verified: &Verified<'_>) -> [u8; 32] {
-        sha256(verified.raw())
+        verified.sha256()
     }
 
     /// What of the bytes may be kept.
@@ -193,6 +206,11 @@ pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
 /// Whether a text of a sender can be used as a name: 1 to 200 visible ASCII characters.
 pub(crate) fn is_word(text: &str) -> bool {
     (1..=200).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// A text of a sender as an explanation for people: without control characters (Postgres takes no NUL), cut to 200 characters.
+pub(crate) fn explanation(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
 /// A text of a sender as a name for people: visible ASCII, cut to 80 characters.

@@ -8,7 +8,9 @@ WITH fresh AS (
     SET status = $3, rank = $4, reason = CASE WHEN $5 = '' THEN notifications.reason ELSE $5 END, updated_at = now(),
         sent_at = coalesce(notifications.sent_at, $6)
     FROM fresh
-    WHERE notifications.id = fresh.notification_id AND $4 > notifications.rank
+    -- Of two states with the same rank the word decides, so that it does not matter which is told first.
+    WHERE notifications.id = fresh.notification_id
+      AND ($4, $3 COLLATE "C") > (notifications.rank, notifications.status COLLATE "C")
 ), shunned AS (
     INSERT INTO suppressions (channel, address_hash, category, reason)
     SELECT notifications.channel, notifications.address_hash, shunned_category, $8

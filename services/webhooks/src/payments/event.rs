@@ -17,7 +17,7 @@ pub(crate) struct Event {
     #[serde(default)]
     payload: Payload,
     #[serde(skip)]
-    received_at: DateTime<Utc>,
+    at: DateTime<Utc>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -103,13 +103,13 @@ pub(crate) enum Kind<'e> {
 impl Event {
     pub(crate) fn parse(verified: &Verified<'_>) -> Result<Self, Malformed> {
         let mut event: Self = serde_json::from_slice(verified.raw())?;
-        event.received_at = verified.received_at();
+        event.at = verified.happened_at(event.created_at.and_then(|seconds| DateTime::from_timestamp(seconds, 0)));
         Ok(event)
     }
 
     /// When the provider says it happened; when it came, if it does not say.
     pub(crate) fn at(&self) -> DateTime<Utc> {
-        self.created_at.and_then(|seconds| DateTime::from_timestamp(seconds, 0)).unwrap_or(self.received_at)
+        self.at
     }
 
     pub(crate) fn kind(&self) -> Kind<'_> {

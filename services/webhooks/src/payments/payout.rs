@@ -8,6 +8,7 @@ use store::withdrawals::{PayoutEffect, PayoutError, PayoutNews, apply_payout};
 
 use super::event::{Event, Payout};
 use crate::alerts::Alerts;
+use crate::source::explanation;
 use crate::work::{WorkError, contract};
 
 pub(super) async fn news(
@@ -64,7 +65,7 @@ pub(super) fn told(payout: &Payout, at: chrono::DateTime<chrono::Utc>) -> Result
         provider_status: payout.status.clone(),
         amount: Paise::new(payout.amount),
         utr: payout.utr.clone().filter(|utr| !utr.is_empty() && utr != "null"),
-        reason: if state.returns_money() { reason } else { None },
+        reason: reason.filter(|_| state.returns_money()).map(|reason| explanation(&reason)),
         at,
     })
 }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use crate::proof::Secrets;
-use crate::source::{Decoded, Effect, Malformed, Rejection, Request, Verified, WebhookSource, sha256};
+use crate::source::{Decoded, Effect, Malformed, Rejection, Request, Verified, WebhookSource};
 
 /// MSG91 writes times without a zone; India's is assumed.
 const IST: TimeDelta = TimeDelta::minutes(330);
@@ -53,7 +53,7 @@ impl WebhookSource for Msg91 {
     }
 
     fn event_id(&self, verified: &Verified<'_>) -> String {
-        hex::encode(sha256(verified.raw()))
+        hex::encode(verified.sha256())
     }
 
     fn decode(&self, verified: &Verified<'_>, id: WebhookId) -> Result<Decoded, Malformed> {

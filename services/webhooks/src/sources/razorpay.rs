@@ -7,7 +7,7 @@ use domain::jobs::payment::ProcessPaymentEvent;
 use serde::Deserialize;
 
 use crate::proof::Secrets;
-use crate::source::{Decoded, Effect, Malformed, Rejection, Request, Verified, WebhookSource, sha256, word};
+use crate::source::{Decoded, Effect, Malformed, Rejection, Request, Verified, WebhookSource, word};
 
 /// Events that our worker acts on. Everything else is stored and acknowledged.
 const ACTED_ON: [&str; 5] = ["payment.", "order.paid", "refund.", "payout.", "payment.dispute."];
@@ -57,7 +57,7 @@ impl WebhookSource for Razorpay {
     }
 
     fn event_id(&self, verified: &Verified<'_>) -> String {
-        verified.event_id().map_or_else(|| hex::encode(sha256(verified.raw())), str::to_owned)
+        verified.event_id().map_or_else(|| hex::encode(verified.sha256()), str::to_owned)
     }
 
     fn decode(&self, verified: &Verified<'_>, id: WebhookId) -> Result<Decoded, Malformed> {

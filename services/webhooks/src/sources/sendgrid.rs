@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::proof::{Secret, Secrets, ecdsa_p256};
-use crate::source::{Decoded, Effect, Malformed, Rejection, Request, Verified, WebhookSource, sha256};
+use crate::source::{Decoded, Effect, Malformed, Rejection, Request, Verified, WebhookSource};
 
 /// What stands before the point in a DER `SubjectPublicKeyInfo` of P-256.
 const P256_HEADER: [u8; 26] = [
@@ -72,7 +72,7 @@ impl WebhookSource for Sendgrid {
     }
 
     fn event_id(&self, verified: &Verified<'_>) -> String {
-        hex::encode(sha256(verified.raw()))
+        hex::encode(verified.sha256())
     }
 
     fn decode(&self, verified: &Verified<'_>, id: WebhookId) -> Result<Decoded, Malformed> {

@@ -8,4 +8,5 @@ mod orders;
 mod payouts;
 mod receipts;
 mod replays;
+mod report_orderings;
 mod shop;

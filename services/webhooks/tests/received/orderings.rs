@@ -10,7 +10,7 @@ use crate::events::{event, payment, payout, refund};
 use crate::shop::Shop;
 
 /// All orderings of `0..n`.
-fn orderings(n: usize) -> Vec<Vec<usize>> {
+pub(crate) fn orderings(n: usize) -> Vec<Vec<usize>> {
     if n == 0 {
         return vec![Vec::new()];
     }
@@ -143,14 +143,14 @@ async fn all_24_orderings_of_a_payout_that_succeeds_end_with_the_banks_reference
 }
 
 #[tokio::test]
-async fn all_120_orderings_of_a_dispute_end_lost() {
+async fn all_720_orderings_of_a_dispute_end_lost() {
     let shop = Shop::open().await;
-    let names = ["created", "action_required", "under_review", "closed", "lost"];
-    play(&shop, &orderings(5), |number, which| {
+    let names = ["created", "action_required", "under_review", "closed", "won", "lost"];
+    play(&shop, &orderings(6), |number, which| {
         let dispute: Value = json!({"id": format!("disp_{number}"), "payment_id": format!("pay_{number}"), "amount": 49_900,
             "currency": "INR", "status": "open", "respond_by": 1_790_500_000, "created_at": 1_790_000_000});
         event(&format!("payment.dispute.{}", names[which]), &[("dispute", dispute)])
     })
     .await;
-    assert_eq!(shop.count("SELECT count(*) FROM disputes WHERE status = 'lost' AND respond_by IS NOT NULL").await, 120);
+    assert_eq!(shop.count("SELECT count(*) FROM disputes WHERE status = 'lost' AND respond_by IS NOT NULL").await, 720);
 }

@@ -9,7 +9,7 @@ use testkit::{Sim, eventually_true};
 
 use crate::shop::{SOON, Shop, TOKEN};
 
-async fn message(shop: &Shop, channel: Channel, address: AddressHash) -> NotificationId {
+pub(crate) async fn message(shop: &Shop, channel: Channel, address: AddressHash) -> NotificationId {
     let id = NotificationId::generate();
     shop.client()
         .await
