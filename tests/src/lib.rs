@@ -16,4 +16,4 @@ mod system;
 
 pub use ledger::Ledger;
 pub use story::{Scene, Story};
-pub use system::{Cast, Place, Ports, System};
+pub use system::{Cast, POSTBACK_TOKEN, Place, Ports, RAZORPAY_SECRET, STATS_TOKEN, System};

@@ -13,8 +13,12 @@ use testkit::{Service, Sim, binary};
 const SERVICES: [&str; 6] = ["redirector", "webhooks", "notifier", "cashback-sync", "cron", "admin"];
 
 pub(crate) const SESSION_SECRET: &str = "synthetic-session-secret-of-the-demo";
-const RAZORPAY_SECRET: &str = "synthetic-razorpay-webhook-secret";
-const POSTBACK_TOKEN: &str = "0123456789abcdef0123456789abcdef";
+/// What the simulated Razorpay signs with.
+pub const RAZORPAY_SECRET: &str = "synthetic-razorpay-webhook-secret";
+/// The last part of the path of postbacks and reports.
+pub const POSTBACK_TOKEN: &str = "0123456789abcdef0123456789abcdef";
+/// What opens the redirector's figures.
+pub const STATS_TOKEN: &str = "synthetic-token-of-the-figures";
 /// Thirty-two bytes in base64; it protects demo codes only.
 const VOUCHER_KEY: &str = "ZGVtby12b3VjaGVyLWtleS0wMTIzNDU2Nzg5YWJjZGU=";
 const SMS_TEXTS: &str = include_str!("../../services/notifier/templates/sms.json");
@@ -202,6 +206,7 @@ async fn environment(place: &Place, sim: &Sim) -> Vec<(String, String)> {
         ("REDIRECT_ALLOW_HTTP", "true".to_owned()),
         ("REDIRECT_SECURE_COOKIES", "false".to_owned()),
         ("REDIRECT_SPOOL_DIR", place.folder.join("spool").display().to_string()),
+        ("REDIRECT_STATS_TOKEN", STATS_TOKEN.to_owned()),
         ("JWT_SECRET", SESSION_SECRET.to_owned()),
         ("CLIENT_HASH_KEY", "synthetic-client-hash-key".to_owned()),
         ("CLICK_FLUSH_INTERVAL_MS", "250".to_owned()),

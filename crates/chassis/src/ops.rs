@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::http::header;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use anyhow::Context;
 use config::Reader;
 
@@ -38,6 +38,7 @@ pub(crate) fn serve(life: &Life, settings: &Settings) -> anyhow::Result<ServerHa
             .route("/healthz", web::get().to(async || HttpResponse::Ok().body("alive\n")))
             .route("/readyz", web::get().to(readyz))
             .route("/metrics", web::get().to(metrics))
+            .default_service(web::to(nothing_here))
     })
     .workers(1)
     .disable_signals()
@@ -68,6 +69,14 @@ async fn readyz(life: web::Data<Life>) -> HttpResponse {
     } else {
         HttpResponse::ServiceUnavailable().body(format!("not ready\n{text}"))
     }
+}
+
+async fn nothing_here(request: HttpRequest) -> HttpResponse {
+    let served = "/healthz, /readyz and /metrics, by GET\n";
+    if ["/healthz", "/readyz", "/metrics"].contains(&request.path()) {
+        return HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, "GET")).body(served);
+    }
+    HttpResponse::NotFound().body(served)
 }
 
 async fn metrics() -> HttpResponse {

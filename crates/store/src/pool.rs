@@ -88,6 +88,15 @@ impl StoreError {
         }
     }
 
+    /// Whether Postgres refused a value: a NUL in a text, a number or a time out of its range.
+    #[must_use]
+    pub fn is_bad_value(&self) -> bool {
+        match self {
+            Self::Statement(error) => error.code().is_some_and(|code| code.code().starts_with("22")),
+            _ => false,
+        }
+    }
+
     /// The constraint that was violated, if that is what happened.
     #[must_use]
     pub fn violated(&self) -> Option<&str> {

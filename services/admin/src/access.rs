@@ -44,6 +44,9 @@ pub(crate) const SESSION_IDLE: TimeDelta = TimeDelta::hours(2);
 /// Calls of one token in a minute.
 const API_LIMIT: u64 = 600;
 
+/// How long a body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
 /// A person who is logged in.
 #[derive(Debug, Clone)]
 pub(crate) struct Who {
@@ -105,11 +108,30 @@ pub(crate) async fn check(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let is_api = request.path().starts_with("/api/") || request.path() == "/ws";
     let mut answer = match admit(&state, request).await {
-        Ok(request) => next.call(request).await?,
+        Ok(request) => in_our_words(next.call(request).await?, is_api),
         Err((request, refusal)) => ServiceResponse::new(request, refusal),
     };
     protect(answer.headers_mut(), is_api);
     Ok(answer)
+}
+
+/// What the framework refuses before a handler runs (a body that is too large, or of another media type) in the form in which
+/// all else is refused.
+fn in_our_words(answer: ServiceResponse<BoxBody>, is_api: bool) -> ServiceResponse<BoxBody> {
+    let status = answer.status();
+    let is_ours = answer.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind != "text/plain; charset=utf-8");
+    let Some(error) = answer.response().error().filter(|_| status.is_client_error() && !is_ours) else { return answer };
+    let words = in_words(status, error.to_string(), is_api);
+    ServiceResponse::new(answer.into_parts().0, words)
+}
+
+fn in_words(status: StatusCode, why: String, is_api: bool) -> HttpResponse {
+    if is_api {
+        return Problem::new(status, "invalid", "What was sent cannot be used").with_detail(why).response();
+    }
+    let mut page = PageError::Input(why).answer();
+    *page.status_mut() = status;
+    page
 }
 
 type Refusal = (HttpRequest, HttpResponse);
@@ -117,20 +139,17 @@ type Refusal = (HttpRequest, HttpResponse);
 async fn admit(state: &State, mut request: ServiceRequest) -> Result<ServiceRequest, Refusal> {
     let pattern = request.match_pattern().unwrap_or_default();
     let Some(rule) = routes::rule(request.method(), &pattern) else {
-        let answer = not_here(request.path(), routes::knows(request.path()));
+        let answer = not_here(request.path(), &routes::methods(request.path()));
         return Err((request.into_parts().0, answer));
     };
     let verdict = match rule {
-        Rule::Anyone if request.method() == Method::GET || from_our_page(request.headers()) => Ok(()),
+        Rule::Anyone if request.method() == Method::GET => Ok(()),
+        Rule::Anyone if from_our_page(request.headers()) => {
+            body(&mut request).await.map(drop).map_err(|(status, why)| in_words(status, why, false))
+        }
         Rule::Anyone => Err(PageError::ForeignForm.answer()),
         Rule::People(roles) => admit_person(state, &mut request, roles).await,
-        Rule::Program(scope) => match program(state, &request, scope).await {
-            Ok(caller) => {
-                request.extensions_mut().insert(caller);
-                Ok(())
-            }
-            Err(error) => Err(error.answer()),
-        },
+        Rule::Program(scope) => admit_program(state, &mut request, scope).await,
         Rule::Shopper => match state.gate.admit(request.headers()) {
             Ok(pass) => {
                 request.extensions_mut().insert(pass);
@@ -149,6 +168,27 @@ async fn admit(state: &State, mut request: ServiceRequest) -> Result<ServiceRequ
     }
 }
 
+async fn admit_program(state: &State, request: &mut ServiceRequest, scope: &'static str) -> Result<(), HttpResponse> {
+    let caller = program(state, request, scope).await.map_err(|error| error.answer())?;
+    request.extensions_mut().insert(caller);
+    if request.method() != Method::GET {
+        body(request).await.map_err(|(status, why)| in_words(status, why, true))?;
+    }
+    Ok(())
+}
+
+/// Reads the whole body, within a time, and leaves it there for the handler.
+async fn body(request: &mut ServiceRequest) -> Result<web::Bytes, (StatusCode, String)> {
+    let read = tokio::time::timeout(BODY_TIME, request.extract::<web::Bytes>()).await;
+    let body = match read {
+        Ok(Ok(body)) => body,
+        Ok(Err(error)) => return Err((error.as_response_error().status_code(), error.to_string())),
+        Err(_elapsed) => return Err((StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".to_owned())),
+    };
+    request.set_payload(Payload::from(body.clone()));
+    Ok(body)
+}
+
 async fn admit_person(state: &State, request: &mut ServiceRequest, roles: &[Role]) -> Result<(), HttpResponse> {
     let who = match person(state, request).await {
         Ok(Some(who)) => who,
@@ -162,32 +202,38 @@ async fn admit_person(state: &State, request: &mut ServiceRequest, roles: &[Role
         if !from_our_page(request.headers()) {
             return Err(PageError::ForeignForm.answer());
         }
-        let body = request.extract::<web::Bytes>().await.unwrap_or_default();
+        let body = body(request).await.map_err(|(status, why)| in_words(status, why, false))?;
         let carries = url::form_urlencoded::parse(&body)
             .any(|(name, value)| name == "csrf" && bool::from(value.as_bytes().ct_eq(who.csrf.as_bytes())));
         if !carries {
             return Err(PageError::ForeignForm.answer());
         }
-        request.set_payload(Payload::from(body));
     }
     request.extensions_mut().insert(who);
     Ok(())
 }
 
-fn not_here(path: &str, other_method: bool) -> HttpResponse {
-    let status = if other_method { StatusCode::METHOD_NOT_ALLOWED } else { StatusCode::NOT_FOUND };
-    if path.starts_with("/api/") {
-        let (kind, title) = if other_method {
-            ("wrong-method", "This path does not take that method")
-        } else {
+/// Nothing is at the path, or only for these methods.
+fn not_here(path: &str, methods: &[&str]) -> HttpResponse {
+    let status = if methods.is_empty() { StatusCode::NOT_FOUND } else { StatusCode::METHOD_NOT_ALLOWED };
+    let mut answer = if path.starts_with("/api/") {
+        let (kind, title) = if methods.is_empty() {
             ("not-found", "There is nothing at this path")
+        } else {
+            ("wrong-method", "This path does not take that method")
         };
         Problem::new(status, kind, title).response()
     } else {
         let mut answer = PageError::NotFound("page").answer();
         *answer.status_mut() = status;
         answer
+    };
+    if let Ok(allowed) = HeaderValue::from_str(&methods.join(", "))
+        && !methods.is_empty()
+    {
+        answer.headers_mut().insert(header::ALLOW, allowed);
     }
+    answer
 }
 
 fn to_login(request: &ServiceRequest) -> HttpResponse {

@@ -19,6 +19,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use store::StoreError;
 
+/// What is said when Postgres refuses a value.
+pub(crate) const VALUE: &str = "a text holds a NUL, or a number or a time is out of range";
+
 /// Why a call was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
@@ -64,6 +67,9 @@ impl ApiError {
             Self::TooMany(_) => problem(StatusCode::TOO_MANY_REQUESTS, "too-many-calls", "Too many calls in a minute"),
             Self::NotFound(_) => problem(StatusCode::NOT_FOUND, "not-found", "There is no such thing"),
             Self::Invalid(_) => problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "What was sent cannot be used"),
+            Self::Store(error) if error.is_bad_value() => {
+                problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "What was sent cannot be stored")
+            }
             Self::Conflict(_) => problem(StatusCode::CONFLICT, "conflict", "It cannot be done as things stand"),
             Self::Full => problem(StatusCode::TOO_MANY_REQUESTS, "queue-full", "The queue holds as much as it may"),
             Self::Store(_) | Self::Kv(_) => {
@@ -74,7 +80,11 @@ impl ApiError {
         if problem.status >= 500 {
             tracing::error!(error.chain = telemetry::chain(self), "a call failed");
         }
-        let mut answer = problem.with_detail(self.to_string()).response();
+        let detail = match self {
+            Self::Store(error) if error.is_bad_value() => VALUE.to_owned(),
+            _ => self.to_string(),
+        };
+        let mut answer = problem.with_detail(detail).response();
         let mut set = |name, value: &str| {
             if let Ok(value) = header::HeaderValue::from_str(value) {
                 answer.headers_mut().insert(name, value);

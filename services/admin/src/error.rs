@@ -6,6 +6,8 @@ use askama::Template;
 use kv::KvError;
 use store::StoreError;
 
+use crate::api::VALUE;
+
 /// Why a page cannot be shown or an action was not done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PageError {
@@ -50,8 +52,16 @@ impl PageError {
             Self::Forbidden | Self::ForeignForm => StatusCode::FORBIDDEN,
             Self::Input(_) => StatusCode::BAD_REQUEST,
             Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Store(error) if error.is_bad_value() => StatusCode::BAD_REQUEST,
             Self::Store(_) | Self::Kv(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Self::Store(error) if error.is_bad_value() => VALUE.to_owned(),
+            _ => self.to_string(),
         }
     }
 
@@ -66,10 +76,11 @@ impl PageError {
             Self::Forbidden | Self::ForeignForm => "Not allowed",
             Self::Conflict(_) => "That cannot be done now",
             Self::Input(_) => "That cannot be used",
+            Self::Store(error) if error.is_bad_value() => "That cannot be used",
             Self::Store(_) | Self::Kv(_) => "Not available",
             Self::Failed(_) => "Something went wrong",
         };
-        let page = ErrorPage { status: status.as_u16(), title, detail: sentence(&self.to_string()) };
+        let page = ErrorPage { status: status.as_u16(), title, detail: sentence(&self.detail()) };
         let text = page.render().unwrap_or_else(|_error| page.detail.clone());
         HttpResponse::build(status).content_type("text/html; charset=utf-8").body(text)
     }

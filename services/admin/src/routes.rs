@@ -332,9 +332,13 @@ pub(crate) fn rule(method: &Method, pattern: &str) -> Option<Rule> {
     all().find(|route| route.path == pattern && route.verb.word() == method.as_str()).map(|route| route.rule)
 }
 
-/// Whether the path is served, by whatever method.
-pub(crate) fn knows(path: &str) -> bool {
-    all().any(|route| ResourceDef::new(route.path).is_match(path))
+/// The methods by which the path is served.
+pub(crate) fn methods(path: &str) -> Vec<&'static str> {
+    let served = all().filter(|route| ResourceDef::new(route.path).is_match(path));
+    let mut methods: Vec<_> = served.map(|route| route.verb.word()).collect();
+    methods.sort_unstable();
+    methods.dedup();
+    methods
 }
 
 /// A query or a form that cannot be read.

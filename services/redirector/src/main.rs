@@ -22,8 +22,11 @@ mod terms;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use actix_web::web;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpResponse, web};
 use anyhow::Context;
+use chassis::problem::Problem;
 use config::ExposeSecret;
 
 use crate::out::{Desk, Shared};
@@ -88,11 +91,25 @@ async fn run(settings: Settings, life: chassis::Life) -> anyhow::Result<()> {
         async move { if damaged == 0 { Ok(()) } else { Err(format!("{damaged} damaged segments were set aside")) } }
     });
     chassis::http::serve(&life, &settings.http, move |routes| {
-        routes.app_data(stats.clone()).route("/stats", web::get().to(stats::stats));
+        routes
+            .app_data(stats.clone())
+            .service(web::resource("/stats").route(web::get().to(stats::stats)).default_service(web::to(other_method)));
+        routes.default_service(web::to(nothing_here));
         // A plain prefix: a pattern such as `/out/{offer_id}` is matched by a regular expression, which was a sixth of a click.
         routes
             .app_data(web::Data::new(Desk::open(shared.clone())))
             .service(web::scope("/out").default_service(web::to(out::out)));
     })
     .await
+}
+
+async fn other_method() -> HttpResponse {
+    let mut answer =
+        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", "This path takes GET only").response();
+    answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
+    answer
+}
+
+async fn nothing_here() -> HttpResponse {
+    Problem::new(StatusCode::NOT_FOUND, "not-found", "There is nothing at this path").response()
 }
