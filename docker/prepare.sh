@@ -51,3 +51,7 @@ for name in $names; do
 done
 echo "secrets/ and shop.env are written."
 [ -z "$empty" ] || echo "Empty, so what they are for is off, or will not start:$empty"
+grep -q '^ALERT_EMAILS=' shop.env || echo "ALERT_EMAILS is not set: what a person must look at is only logged."
+if [ -s secrets/cuelinks_api_key ] && ! grep -q '^CUELINKS_PUBLISHER_ID=' shop.env; then
+    echo "CUELINKS_PUBLISHER_ID is not set: a key of another account would not be noticed."
+fi
