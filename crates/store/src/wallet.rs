@@ -1,6 +1,8 @@
-//! The ledger. Every movement of money is one call of [`post`] or [`post_many`]; nothing else writes to it.
+//! The ledger. Every movement of money is one call of [`post`] or [`post_many`], or goes through a [`Poster`]; nothing else writes
+//! to it.
 
 pub mod chain;
+mod poster;
 mod statement;
 
 use deadpool_postgres::GenericClient;
@@ -9,6 +11,7 @@ use domain::money::Paise;
 use domain::wallet::Transfer;
 use tokio_postgres::Row;
 
+pub use poster::Poster;
 pub use statement::{Change, Line, Origin, Purchase, Step, pending, statement};
 
 use crate::statements::{query, query_one, query_opt};

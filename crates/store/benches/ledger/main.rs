@@ -7,9 +7,11 @@
 mod bare;
 mod shop;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
+use domain::ids::UserId;
 use domain::money::Paise;
 use domain::network::Network;
 use domain::transaction::NetworkTransaction;
@@ -37,14 +39,19 @@ async fn main() {
     let shop = Shop::open(&server, WRITERS + 8).await;
 
     // Side by side, twice in turn, so that a busy moment does not fall on one of them only.
-    let (mut plain, mut single, mut batched) = (0.0_f64, 0.0_f64, 0.0_f64);
+    let (mut plain, mut single, mut together, mut batched) = (0.0_f64, 0.0_f64, 0.0_f64, 0.0_f64);
     for round in 0..2 {
         plain = plain.max(server.pgbench(WRITERS, PERIOD));
         single = single.max(postings(&shop, round).await);
+        together = together.max(gathered(&shop, round).await);
         batched = batched.max(batches(&shop, round).await);
     }
     println!("wallet credit by pgbench, one statement       {plain:>10.0} /s   {WRITERS} clients");
-    println!("ledger posting, one at a time                 {single:>10.0} /s   {:.0} % of it", 100.0 * single / plain);
+    println!(
+        "ledger postings of as many callers            {together:>10.0} /s   {:.0} % of it",
+        100.0 * together / plain
+    );
+    println!("  each in a transaction of its own            {single:>10.0} /s   {:.0} % of it", 100.0 * single / plain);
     println!("ledger postings in batches of {BATCH}             {batched:>10.0} /s");
 
     let copied = bare::copy(&shop, CLICKS, FLUSH).await;
@@ -76,10 +83,10 @@ fn per_second(count: usize, begin: Instant) -> f64 {
     f64::from(u32::try_from(count).unwrap()) / begin.elapsed().as_secs_f64()
 }
 
-fn credit(shop: &Shop, number: usize, key: String) -> Transfer {
+fn credit(user: UserId, key: String) -> Transfer {
     Transfer {
         debit: Account::CashbackExpense,
-        credit: Account::User(shop.users[number % shop.users.len()]),
+        credit: Account::User(user),
         amount: Paise::new(100),
         kind: TransferKind::CashbackCredit,
         key,
@@ -94,12 +101,32 @@ async fn postings(shop: &Shop, round: usize) -> f64 {
         let mut count = 0;
         while begin.elapsed() < PERIOD {
             let number = writer * 7_919 + count * 31;
-            wallet::post(&client, &credit(shop, number, format!("one:{round}:{writer}:{count}"))).await.unwrap();
+            wallet::post(&client, &credit(shop.user(number), format!("one:{round}:{writer}:{count}"))).await.unwrap();
             count += 1;
         }
         count
     });
     let count = join_all(tasks).await.into_iter().sum();
+    per_second(count, begin)
+}
+
+/// Callers with one transfer each, who do not know of one another.
+async fn gathered(shop: &Shop, round: usize) -> f64 {
+    let begin = Instant::now();
+    let poster = Arc::new(wallet::Poster::new(shop.pool.clone()));
+    let tasks = (0..WRITERS).map(|writer| {
+        let (poster, users) = (Arc::clone(&poster), shop.users.clone());
+        tokio::spawn(async move {
+            let mut count = 0;
+            while begin.elapsed() < PERIOD {
+                let user = users[(writer * 7_919 + count * 31) % users.len()];
+                poster.post(&credit(user, format!("gathered:{round}:{writer}:{count}"))).await.unwrap();
+                count += 1;
+            }
+            count
+        })
+    });
+    let count = join_all(tasks).await.into_iter().map(Result::unwrap).sum();
     per_second(count, begin)
 }
 
@@ -110,7 +137,9 @@ async fn batches(shop: &Shop, round: usize) -> f64 {
         let mut count = 0;
         while begin.elapsed() < PERIOD {
             let batch: Vec<_> = (count..count + BATCH)
-                .map(|number| credit(shop, writer * 7_919 + number * 31, format!("many:{round}:{writer}:{number}")))
+                .map(|number| {
+                    credit(shop.user(writer * 7_919 + number * 31), format!("many:{round}:{writer}:{number}"))
+                })
                 .collect();
             wallet::post_many(&client, &batch).await.unwrap();
             count += BATCH;

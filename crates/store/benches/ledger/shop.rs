@@ -53,13 +53,17 @@ impl Shop {
         shop
     }
 
+    pub(crate) fn user(&self, number: usize) -> UserId {
+        self.users[number % self.users.len()]
+    }
+
     pub(crate) fn click(&self, number: usize) -> RecordClick {
         RecordClick {
             click_id: ClickId::generate(),
             offer_id: self.offer,
             merchant_id: self.merchant,
             network: Network::Admitad,
-            user_id: Some(self.users[number % self.users.len()]),
+            user_id: Some(self.user(number)),
             rate: BasisPoints::new(5_000).unwrap(),
             cap: None,
             offer_version: 1,

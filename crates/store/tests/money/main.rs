@@ -3,8 +3,10 @@
 mod caps;
 mod cashback;
 mod chain;
+mod guards;
 mod histories;
 mod ledger;
 mod orderings;
+mod poster;
 mod shop;
 mod withdrawals;

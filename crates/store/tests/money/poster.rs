@@ -1,0 +1,128 @@
+//! Postings that are gathered: each caller has an answer of its own, as if it had posted alone.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use domain::ids::UserId;
+use domain::money::Paise;
+use domain::wallet::{Account, Transfer, TransferKind};
+use futures_util::future::join_all;
+use serde_json::json;
+use store::wallet::{self, LedgerError, Posted, Poster};
+
+use crate::shop::{Shop, balance, count};
+
+fn credit(user: UserId, paise: i64, key: &str) -> Transfer {
+    Transfer {
+        debit: Account::CashbackExpense,
+        credit: Account::User(user),
+        amount: Paise::new(paise),
+        kind: TransferKind::CashbackCredit,
+        key: key.to_owned(),
+        reason: json!({}),
+    }
+}
+
+/// Posts all at once, each by a caller of its own.
+async fn at_once(poster: &Arc<Poster>, transfers: Vec<Transfer>) -> Vec<Result<Posted, LedgerError>> {
+    let callers = transfers.into_iter().map(|transfer| {
+        let poster = Arc::clone(poster);
+        tokio::spawn(async move { poster.post(&transfer).await })
+    });
+    join_all(callers).await.into_iter().map(Result::unwrap).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_callers_share_transactions_and_each_hears_of_its_own_transfer() {
+    let shop = Shop::open().await;
+    let mut users = Vec::new();
+    for name in 0..10 {
+        users.push(shop.shopper(&format!("s{name}")).await);
+    }
+    let poster = Arc::new(Poster::new(shop.pool.clone()));
+    let transfers: Vec<_> = (0..640).map(|n| credit(users[n % 10], 5, &format!("k{n}"))).collect();
+    let answers = at_once(&poster, transfers).await;
+    let ids: HashSet<_> = answers.iter().map(|answer| answer.as_ref().unwrap().id).collect();
+    assert_eq!((ids.len(), count(&shop, "wallet_transactions").await), (640, 640));
+    for (place, user) in users.iter().enumerate() {
+        assert_eq!(balance(&shop, *user).await, 64 * 5);
+        // The balances that its callers heard are those of its entries, each once.
+        let mut heard: Vec<_> = answers
+            .iter()
+            .skip(place)
+            .step_by(10)
+            .map(|answer| answer.as_ref().unwrap().balance.unwrap().get())
+            .collect();
+        heard.sort_unstable();
+        assert_eq!(heard, (1..=64).map(|n| n * 5).collect::<Vec<_>>());
+    }
+    let client = shop.client().await;
+    assert!(wallet::drift(&client, 10).await.unwrap().is_empty());
+    let shared = "SELECT count(DISTINCT xmin::text) FROM wallet_transactions";
+    let transactions: i64 = client.query_one(shared, &[]).await.unwrap().get(0);
+    assert!(transactions < 320, "640 postings in {transactions} transactions are not gathered");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sixty_four_callers_with_one_key_have_one_effect_and_one_answer() {
+    let shop = Shop::open().await;
+    let asha = shop.shopper("asha").await;
+    let pair = [Arc::new(Poster::new(shop.pool.clone())), Arc::new(Poster::new(shop.pool.clone()))];
+    let same = || (0..32).map(|_| credit(asha, 700, "one")).collect();
+    let (here, there) = tokio::join!(at_once(&pair[0], same()), at_once(&pair[1], same()));
+    let answers: Vec<_> = here.into_iter().chain(there).map(Result::unwrap).collect();
+    assert_eq!(answers.iter().filter(|posted| !posted.replayed).count(), 1, "once");
+    assert_eq!(answers.iter().map(|posted| posted.id).collect::<HashSet<_>>().len(), 1);
+    assert_eq!((balance(&shop, asha).await, count(&shop, "wallet_transactions").await), (700, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_refused_spoils_nothing_for_the_others() {
+    let shop = Shop::open().await;
+    let (asha, ravi) = (shop.shopper("asha").await, shop.shopper("ravi").await);
+    let poster = Arc::new(Poster::new(shop.pool.clone()));
+    poster.post(&credit(asha, 100, "known")).await.unwrap();
+    let mut transfers: Vec<_> = (0..60).map(|n| credit(ravi, 1, &format!("fine{n}"))).collect();
+    let overdraft = Transfer {
+        debit: Account::User(asha),
+        credit: Account::PayoutClearing,
+        kind: TransferKind::Withdrawal,
+        ..credit(asha, 101, "too much")
+    };
+    transfers.insert(15, overdraft);
+    transfers.insert(30, credit(asha, 99, "known"));
+    transfers.insert(45, credit(UserId::generate(), 5, "nobody"));
+    let answers = at_once(&poster, transfers).await;
+    assert!(matches!(answers[15], Err(LedgerError::Insufficient)), "{:?}", answers[15]);
+    assert!(matches!(answers[30], Err(LedgerError::OtherInput)), "{:?}", answers[30]);
+    assert!(matches!(answers[45], Err(LedgerError::NoAccount)), "{:?}", answers[45]);
+    assert_eq!(answers.iter().filter(|answer| answer.as_ref().is_ok_and(|posted| !posted.replayed)).count(), 60);
+    assert_eq!((balance(&shop, asha).await, balance(&shop, ravi).await), (100, 60));
+    assert_eq!(count(&shop, "wallet_transactions").await, 61);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_caller_that_goes_away_leaves_the_others_their_answers() {
+    let shop = Shop::open().await;
+    let asha = shop.shopper("asha").await;
+    let poster = Arc::new(Poster::new(shop.pool.clone()));
+    let mut patient = Vec::new();
+    for n in 0..120 {
+        let poster = Arc::clone(&poster);
+        let transfer = credit(asha, 3, &format!("k{n}"));
+        let caller = tokio::spawn(async move { poster.post(&transfer).await });
+        if n % 3 == 0 {
+            // Among them, sooner or later, whoever posts for the others.
+            tokio::task::yield_now().await;
+            caller.abort();
+        } else {
+            patient.push(caller);
+        }
+    }
+    for caller in patient {
+        caller.await.unwrap().unwrap();
+    }
+    let again = at_once(&poster, (0..120).map(|n| credit(asha, 3, &format!("k{n}"))).collect()).await;
+    assert!(again.iter().filter(|answer| answer.as_ref().unwrap().replayed).count() >= 80);
+    assert_eq!((balance(&shop, asha).await, count(&shop, "wallet_transactions").await), (360, 120));
+}
