@@ -7,6 +7,7 @@ use crate::statements::{execute, query};
 use crate::{Client, StoreError, sql, wallet};
 
 mod award;
+mod decided;
 mod limits;
 mod matching;
 pub mod notices;

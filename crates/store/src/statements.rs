@@ -17,6 +17,15 @@ macro_rules! sql {
 /// Parameters of a statement.
 pub type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
+/// Prepares statements that are to be sent together. Those that are prepared already are sent in the order in which they are
+/// begun; one that is not would be overtaken by those behind it.
+pub async fn prepare(client: &impl GenericClient, texts: &[&str]) -> Result<(), StoreError> {
+    for text in texts {
+        client.prepare_cached(text).await?;
+    }
+    Ok(())
+}
+
 /// Runs a statement for its rows.
 pub async fn query(client: &impl GenericClient, text: &str, params: Params<'_>) -> Result<Vec<Row>, StoreError> {
     let statement = client.prepare_cached(text).await?;

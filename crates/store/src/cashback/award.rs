@@ -8,13 +8,14 @@ use domain::cashback::{CashbackStatus, Limits, News, Notice, Standing, Step, Ter
 use domain::ids::{CashbackId, ClickId, MerchantId, TransactionId, UserId, WalletTransactionId};
 use domain::money::{BasisPoints, MoneyError, Paise};
 use domain::wallet::{Account, Transfer, TransferKind};
+use futures_util::future::{try_join, try_join3};
 use serde_json::json;
 
 use super::limits::{self, Rules, month_of};
 use super::notices::{self, Telling};
 use super::settle::{SettleError, count};
 use crate::clicks::Click;
-use crate::statements::{execute, query};
+use crate::statements::{execute, prepare as prepare_all, query};
 use crate::transactions::{Transaction, column};
 use crate::wallet;
 use crate::withdrawals::word;
@@ -50,6 +51,22 @@ struct Written<'a> {
     entry: Option<(WalletTransactionId, Option<Paise>)>,
 }
 
+/// Call it before [`award`].
+pub(super) async fn prepare(client: &impl GenericClient) -> Result<(), StoreError> {
+    prepare_all(
+        client,
+        &[
+            sql!("wallet/lock.sql"),
+            sql!("cashback/standings.sql"),
+            sql!("cashback/rules.sql"),
+            sql!("cashback/insert_many.sql"),
+            sql!("cashback/update_many.sql"),
+            sql!("cashback/insert_history.sql"),
+        ],
+    )
+    .await
+}
+
 /// Brings the shoppers' cashback in line with their transactions. Gives the number of ledger entries.
 pub(super) async fn award(
     client: &impl GenericClient,
@@ -61,9 +78,10 @@ pub(super) async fn award(
         return Ok(0);
     }
     let users: HashSet<_> = awards.iter().map(|award| award.user).collect();
-    wallet::lock(client, &users.into_iter().collect::<Vec<_>>()).await?;
-    let mut kept = standings(client, awards).await?;
-    let rules = limits::rules(client).await?;
+    let users: Vec<_> = users.into_iter().collect();
+    // The lock is asked for first: what is read behind it stays as it is read.
+    let ((), mut kept, rules) =
+        try_join3(wallet::lock(client, &users), standings(client, awards), limits::rules(client)).await?;
     let mut budget =
         limits::Budget::of(client, awards, &rules, |award| kept.contains_key(&award.transaction.id)).await?;
     let mut written = Vec::new();
@@ -86,9 +104,8 @@ pub(super) async fn award(
         }
     }
     post(client, &mut written).await?;
-    write(client, &written, cause).await?;
     let tellings: Vec<_> = written.iter().filter_map(telling).collect();
-    notices::tell(client, &tellings).await?;
+    try_join(write(client, &written, cause), notices::tell(client, &tellings)).await?;
     Ok(count(written.iter().filter(|written| written.entry.is_some()).count()))
 }
 
@@ -201,71 +218,88 @@ async fn post(client: &impl GenericClient, written: &mut [Written<'_>]) -> Resul
     Ok(())
 }
 
+/// Writes the changes, in statements that are sent together and carried out in this order.
 async fn write(client: &impl GenericClient, written: &[Written<'_>], cause: &str) -> Result<(), StoreError> {
     let (new, changed): (Vec<&Written<'_>>, Vec<&Written<'_>>) =
         written.iter().partition(|change| change.before.is_none());
-    if !new.is_empty() {
-        execute(
-            client,
-            sql!("cashback/insert_many.sql"),
-            &[
-                &column!(new, change => change.after.id),
-                &column!(new, change => change.award.transaction.id),
-                &column!(new, change => change.award.user),
-                &column!(new, change => change.award.click_id),
-                &column!(new, change => change.award.merchant),
-                &column!(new, change => change.after.standing.status.word()),
-                &column!(new, change => change.after.standing.amount),
-                &column!(new, change => change.after.standing.credited),
-                &column!(new, change => change.after.standing.funded),
-                &column!(new, change => change.after.standing.postings),
-                &column!(new, change => change.after.terms.rate),
-                &column!(new, change => change.after.terms.cap),
-                &column!(new, change => change.after.rule_version),
-                &column!(new, change => change.after.held_until),
-                &column!(new, change => change.after.confirmed_at),
-                &column!(new, change => change.award.transaction.occurred_at),
-            ],
-        )
-        .await?;
+    try_join3(insert(client, &new), update(client, &changed), insert_history(client, written, cause)).await?;
+    Ok(())
+}
+
+async fn insert(client: &impl GenericClient, new: &[&Written<'_>]) -> Result<(), StoreError> {
+    if new.is_empty() {
+        return Ok(());
     }
-    if !changed.is_empty() {
-        execute(
-            client,
-            sql!("cashback/update_many.sql"),
-            &[
-                &column!(changed, change => change.after.id),
-                &column!(changed, change => change.after.standing.status.word()),
-                &column!(changed, change => change.after.standing.amount),
-                &column!(changed, change => change.after.standing.credited),
-                &column!(changed, change => change.after.standing.funded),
-                &column!(changed, change => change.after.standing.postings),
-                &column!(changed, change => change.after.standing.revision),
-                &column!(changed, change => change.after.held_until),
-                &column!(changed, change => change.after.confirmed_at),
-            ],
-        )
-        .await?;
+    execute(
+        client,
+        sql!("cashback/insert_many.sql"),
+        &[
+            &column!(new, change => change.after.id),
+            &column!(new, change => change.award.transaction.id),
+            &column!(new, change => change.award.user),
+            &column!(new, change => change.award.click_id),
+            &column!(new, change => change.award.merchant),
+            &column!(new, change => change.after.standing.status.word()),
+            &column!(new, change => change.after.standing.amount),
+            &column!(new, change => change.after.standing.credited),
+            &column!(new, change => change.after.standing.funded),
+            &column!(new, change => change.after.standing.postings),
+            &column!(new, change => change.after.terms.rate),
+            &column!(new, change => change.after.terms.cap),
+            &column!(new, change => change.after.rule_version),
+            &column!(new, change => change.after.held_until),
+            &column!(new, change => change.after.confirmed_at),
+            &column!(new, change => change.award.transaction.occurred_at),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn update(client: &impl GenericClient, changed: &[&Written<'_>]) -> Result<(), StoreError> {
+    if changed.is_empty() {
+        return Ok(());
     }
-    if !written.is_empty() {
-        execute(
-            client,
-            sql!("cashback/insert_history.sql"),
-            &[
-                &column!(written, change => change.after.id),
-                &column!(written, change => change.after.standing.revision),
-                &column!(written, change => change.before.map(|before| before.status.word())),
-                &column!(written, change => change.after.standing.status.word()),
-                &column!(written, change => change.before.map(|before| before.amount)),
-                &column!(written, change => change.after.standing.amount),
-                &column!(written, change => change.step.posting.unwrap_or(Paise::ZERO)),
-                &column!(written, change => change.entry.map(|entry| entry.0)),
-                &column!(written, change => change.award.transaction.revision),
-                &cause,
-            ],
-        )
-        .await?;
+    execute(
+        client,
+        sql!("cashback/update_many.sql"),
+        &[
+            &column!(changed, change => change.after.id),
+            &column!(changed, change => change.after.standing.status.word()),
+            &column!(changed, change => change.after.standing.amount),
+            &column!(changed, change => change.after.standing.credited),
+            &column!(changed, change => change.after.standing.funded),
+            &column!(changed, change => change.after.standing.postings),
+            &column!(changed, change => change.after.standing.revision),
+            &column!(changed, change => change.after.held_until),
+            &column!(changed, change => change.after.confirmed_at),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn insert_history(client: &impl GenericClient, written: &[Written<'_>], cause: &str) -> Result<(), StoreError> {
+    if written.is_empty() {
+        return Ok(());
     }
+    execute(
+        client,
+        sql!("cashback/insert_history.sql"),
+        &[
+            &column!(written, change => change.after.id),
+            &column!(written, change => change.after.standing.revision),
+            &column!(written, change => change.before.map(|before| before.status.word())),
+            &column!(written, change => change.after.standing.status.word()),
+            &column!(written, change => change.before.map(|before| before.amount)),
+            &column!(written, change => change.after.standing.amount),
+            &column!(written, change => change.step.posting.unwrap_or(Paise::ZERO)),
+            &column!(written, change => change.entry.map(|entry| entry.0)),
+            &column!(written, change => change.award.transaction.revision),
+            &cause,
+        ],
+    )
+    .await?;
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use domain::jobs::event::{NotifyShopper, ShopperEvent};
 use domain::jobs::sms::{SendSms, SmsMessage};
 use domain::jobs::{EventKey, InvalidEventKey};
 use domain::money::Paise;
+use futures_util::future::try_join;
 
 use crate::outbox::{self, Lane, Promise};
 use crate::statements::query;
@@ -34,10 +35,11 @@ pub(super) async fn tell(client: &impl GenericClient, tellings: &[Telling]) -> R
         return Ok(());
     }
     let ids: HashSet<_> = tellings.iter().map(|telling| telling.user).collect();
-    let users = users::find_many(client, &ids.into_iter().collect::<Vec<_>>()).await?;
-    let users: HashMap<_, _> = users.into_iter().map(|user| (user.id, user)).collect();
+    let ids: Vec<_> = ids.into_iter().collect();
     let merchants: HashSet<_> = tellings.iter().map(|telling| telling.merchant).collect();
-    let merchants = names(client, &merchants.into_iter().collect::<Vec<_>>()).await?;
+    let merchants: Vec<_> = merchants.into_iter().collect();
+    let (users, merchants) = try_join(users::find_many(client, &ids), names(client, &merchants)).await?;
+    let users: HashMap<_, _> = users.into_iter().map(|user| (user.id, user)).collect();
     let mut promises = Vec::new();
     for telling in tellings {
         let Some(user) = users.get(&telling.user) else { continue };

@@ -4,24 +4,22 @@
 //! Everything for one network is serialised by its lock, and everything of one shopper by the shopper's wallet, so two
 //! workers, a replay or a crash in between change nothing: what is in the wallet is always what is due.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use deadpool_postgres::GenericClient;
 use domain::ids::{ClickId, MerchantId, TransactionId};
-use domain::jobs::cashback::MatchTransaction;
 use domain::money::{Currency, Paise};
 use domain::network::Network;
 use domain::transaction::{NetworkTransaction, Supersession, supersedes};
-use tokio_postgres::Row;
+use futures_util::future::try_join;
 
 use super::award::{self, Award};
+use super::decided::Decided;
 use super::matching::{self, Verdict};
-use crate::outbox::{self, Lane, Promise};
-use crate::statements::{execute, query};
+use crate::StoreError;
 use crate::transactions::{self, MatchedBy, Transaction};
 use crate::wallet::LedgerError;
-use crate::{StoreError, sql};
 
 /// Why a batch of reports had no effect at all.
 #[derive(Debug, thiserror::Error)]
@@ -199,7 +197,8 @@ pub async fn assign(
     Ok(settled)
 }
 
-/// Writes what was decided.
+/// Writes what was decided, and what follows from it for shoppers. The statements for both are sent together, so that
+/// Postgres works on the one while the other is put together.
 async fn finish(
     client: &impl GenericClient,
     network: Network,
@@ -219,7 +218,10 @@ async fn finish(
                 transaction.merchant_id = transaction.merchant_id.or(Some(click.merchant_id));
                 transaction.matched_by = Some(*by);
                 settled.matched += 1;
-                found.push(transaction.id);
+                // What is seen for the first time stands on no list.
+                if !case.is_new {
+                    found.push(transaction.id);
+                }
                 settled.orders.extend(transaction.merchant_id.zip(transaction.order_id.clone()));
             }
             Some(Verdict::Lost(reason)) => {
@@ -230,60 +232,25 @@ async fn finish(
             None => {}
         }
     }
-    let pairs = |is_new: bool| -> Vec<_> {
-        let of_kind = cases.iter().filter(|case| case.is_new == is_new);
-        of_kind.filter_map(|case| Some((&case.transaction, case.report?))).collect()
-    };
-    let (new, changed) = (pairs(true), pairs(false));
-    transactions::insert_many(client, network, &new).await?;
-    transactions::update_many(client, &changed).await?;
-    transactions::insert_history(client, &new, source).await?;
-    transactions::insert_history(client, &changed, source).await?;
-    let rematched: Vec<_> = cases
-        .iter()
-        .filter(|case| case.report.is_none() && matches!(case.verdict, Some(Verdict::Found { .. })))
-        .map(|case| &case.transaction)
-        .collect();
-    transactions::update_match(client, &rematched).await?;
-    if !lost.is_empty() {
-        let (ids, reasons): (Vec<_>, Vec<_>) = lost.into_iter().unzip();
-        let noted = query(client, sql!("transactions/note_unmatched.sql"), &[&ids, &reasons]).await?;
-        promise_matches(client, &noted).await?;
-    }
-    if !found.is_empty() {
-        execute(client, sql!("transactions/resolve_unmatched.sql"), &[&found, &source]).await?;
-    }
-    let read: HashSet<_> = new.iter().chain(&changed).map(|pair| pair.0.external_id.as_str()).collect();
-    if !read.is_empty() {
-        let read: Vec<_> = read.into_iter().collect();
-        execute(client, sql!("transactions/leave_quarantine.sql"), &[&network.slug(), &read]).await?;
-    }
-    let awards: Vec<_> = cases
-        .iter()
-        .filter_map(|case| {
-            let transaction = &case.transaction;
-            let (click_id, user, merchant) = (transaction.click_id?, transaction.user_id?, transaction.merchant_id?);
-            let click = match &case.verdict {
-                Some(Verdict::Found { click, .. }) => Some(click),
-                _ => None,
-            };
-            Some(Award { transaction, click_id, user, merchant, click })
-        })
-        .collect();
-    settled.postings += award::award(client, &awards, source, now).await?;
+    let awards: Vec<_> = cases.iter().filter_map(award_of).collect();
+    let decided = Decided { network, source, cases: &cases, found, lost };
+    decided.prepare(client).await?;
+    award::prepare(client).await?;
+    let writing = async { decided.write(client).await.map_err(SettleError::from) };
+    let ((), postings) = try_join(writing, award::award(client, &awards, source, now)).await?;
+    settled.postings += postings;
     Ok(())
 }
 
-/// Whoever has no click is looked for again soon, and seen by a person if that does not help.
-async fn promise_matches(client: &impl GenericClient, noted: &[Row]) -> Result<(), StoreError> {
-    let mut promises = Vec::new();
-    for row in noted {
-        if row.try_get(1)? {
-            let job = MatchTransaction { transaction_id: row.try_get(0)? };
-            promises.push(Promise::of(&job, Lane::Normal)?);
-        }
-    }
-    outbox::push_many(client, &promises).await
+/// What a shopper's cashback depends on, once the shopper is known.
+fn award_of<'a>(case: &'a Case<'_>) -> Option<Award<'a>> {
+    let transaction = &case.transaction;
+    let (click_id, user, merchant) = (transaction.click_id?, transaction.user_id?, transaction.merchant_id?);
+    let click = match &case.verdict {
+        Some(Verdict::Found { click, .. }) => Some(click),
+        _ => None,
+    };
+    Some(Award { transaction, click_id, user, merchant, click })
 }
 
 /// A foreign amount is booked at the rate of the first report, so that a new rate of the day changes nothing.
