@@ -187,37 +187,39 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Reads a window from a cursor to its end. Without a run nothing is kept.
+    /// Reads a window from a cursor to its end. Without a run nothing is kept. While a page is written, the next one is
+    /// asked for.
     async fn window(
         &self,
         run: Option<SyncRunId>,
         window: Window,
-        mut cursor: Option<Cursor>,
+        cursor: Option<Cursor>,
         progress: Progress<'_>,
         pulled: &mut Pulled,
     ) -> Result<(), PullError> {
         let is_resumed = cursor.is_some();
         let before = self.aggregate(window).await?;
         let mut tally = Tally::default();
-        loop {
-            if self.shutdown.is_cancelled() {
-                return Err(PullError::Interrupted);
-            }
-            let page = self.network.page(window, cursor.as_ref()).await.map_err(self.network_error())?;
+        let mut following = Some(self.ask(window, cursor.as_ref()).await?);
+        while let Some(page) = following.take() {
             let next = page.next.clone();
             let total = page.total;
             if run.is_none() {
                 tally.add(&page);
             }
-            let applied = self.page(run, page).await?;
+            let ask = async {
+                match &next {
+                    Some(next) => self.ask(window, Some(next)).await.map(Some),
+                    None => Ok(None),
+                }
+            };
+            let (applied, asked) = tokio::join!(self.page(run, page), ask);
+            let applied = applied?;
             pulled.pages += 1;
             pulled.applied.quarantined += applied.quarantined;
             pulled.applied.settled.add(applied.settled);
             progress(pulled.applied.settled.read + pulled.applied.quarantined, total);
-            match next {
-                Some(next) => cursor = Some(next),
-                None => break,
-            }
+            following = asked?;
         }
         let after = self.aggregate(window).await?;
         if let Some(run) = run {
@@ -237,6 +239,13 @@ impl Reading<'_> {
             self.succeed(run, window).await?;
         }
         Ok(())
+    }
+
+    async fn ask(&self, window: Window, cursor: Option<&Cursor>) -> Result<Page, PullError> {
+        if self.shutdown.is_cancelled() {
+            return Err(PullError::Interrupted);
+        }
+        self.network.page(window, cursor).await.map_err(self.network_error())
     }
 
     async fn page(&self, run: Option<SyncRunId>, page: Page) -> Result<Applied, PullError> {
