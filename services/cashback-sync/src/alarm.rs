@@ -51,4 +51,15 @@ impl Alarm {
         }
         Ok(())
     }
+
+    /// Sends what the admins are to keep, once per `key`.
+    pub(crate) async fn keep(
+        &self,
+        client: &impl GenericClient,
+        key: &str,
+        title: &str,
+        detail: &str,
+    ) -> Result<(), StoreError> {
+        alerts::tell(client, &self.to, key, title, detail).await.map(|_news| ())
+    }
 }

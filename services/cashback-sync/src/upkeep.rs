@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use chrono::{NaiveDate, TimeDelta};
 use store::wallet::chain;
 use store::{StoreError, cashback, transactions};
 use telemetry::metrics::Gauge;
@@ -12,15 +13,19 @@ use crate::apply::{ApplyError, rematch};
 use crate::parts::Parts;
 
 const BATCH: i64 = 500;
+/// India's clock is this far ahead of UTC, all year.
+const IST: TimeDelta = TimeDelta::minutes(330);
 
 /// Works every `interval` until `shutdown`.
 pub(crate) async fn run(parts: Parts, interval: Duration, shutdown: CancellationToken) {
     let waiting = Waiting::new();
+    let mut mailed = None;
     while !shutdown.is_cancelled() {
         // Each by itself: what stops one of them must not stop the others.
         note("matching", sweep(&parts).await);
         note("releasing", release(&parts).await.map_err(ApplyError::from));
         note("sealing", seal(&parts, &waiting).await.map_err(ApplyError::from));
+        note("mailing the ledger's head", mail_head(&parts, &mut mailed).await.map_err(ApplyError::from));
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = tokio::time::sleep(interval) => {}
@@ -43,7 +48,7 @@ async fn sweep(parts: &Parts) -> Result<(), ApplyError> {
     Ok(())
 }
 
-/// Seals, and shows how old the oldest row is that is not sealed. The head goes to the log, which is kept elsewhere than
+/// Seals, and shows how old the oldest row is that is not sealed. Each head goes to the log, which is kept elsewhere than
 /// the database: `admin ledger verify --head` compares.
 async fn seal(parts: &Parts, waiting: &Waiting) -> Result<(), StoreError> {
     let mut client = parts.pool.get().await?;
@@ -56,6 +61,28 @@ async fn seal(parts: &Parts, waiting: &Waiting) -> Result<(), StoreError> {
     if let Some(head) = sealed.head {
         tracing::info!(rows = sealed.rows, ledger.head = %head.keep(), "ledger rows were sealed");
     }
+    Ok(())
+}
+
+/// Once a day the head goes to the admins by mail, where nobody who can write to the database can change it.
+async fn mail_head(parts: &Parts, mailed: &mut Option<NaiveDate>) -> Result<(), StoreError> {
+    let today = (parts.clock.now() + IST).date_naive();
+    if *mailed == Some(today) {
+        return Ok(());
+    }
+    let client = parts.pool.get().await?;
+    let head = chain::last(&client).await?;
+    if head.number == 0 {
+        return Ok(());
+    }
+    let head = head.keep();
+    let title = format!("The head of the ledger's chain on {today}");
+    let detail = format!(
+        "{head}\n\nKeep this mail. `admin ledger verify --head {head}` tells whether anything that the ledger held at this \
+         time was altered, removed, added or reordered since."
+    );
+    parts.alarm.keep(&client, &format!("ledger-head:{today}"), &title, &detail).await?;
+    *mailed = Some(today);
     Ok(())
 }
 
