@@ -1,5 +1,6 @@
 //! cashback-sync as a process, between real Redis, real Postgres and simulated networks.
 
+mod alerts;
 mod killed;
 mod stage;
 
@@ -131,6 +132,43 @@ async fn ledger_rows_are_sealed_by_themselves() {
     stage.count_becomes("wallet_seals", 1).await;
     let verified = chain::verify(&mut stage.client().await, None, &mut |_done, _total| {}).await.unwrap();
     assert_eq!((verified.rows, verified.faults), (1, vec![]));
+}
+
+#[tokio::test]
+async fn the_ledgers_head_is_mailed_once_a_day_and_a_ledger_that_was_rewritten_does_not_fit_it() {
+    let mut stage = Stage::start().await;
+    let asha = stage.shopper().await;
+    let click = stage.click(asha);
+    stage.enqueue(&click).await;
+    stage.count_becomes("affiliate_clicks", 1).await;
+    stage.purchase(&click, "approved", "100.00").await;
+    stage.enqueue(&since_cursor()).await;
+    stage.count_becomes("wallet_seals", 1).await;
+    let mails = "outbox WHERE kind = 'email.send' AND payload->>'event_key' LIKE 'ledger-head:%'";
+    stage.count_becomes(mails, 1).await;
+    // Another replica on the same day.
+    stage.launch().await;
+    stage.purchase(&stage.click(asha), "approved", "100.00").await;
+    stage.enqueue(&since_cursor()).await;
+    stage.count_becomes("sync_runs WHERE status = 'succeeded'", 2).await;
+    assert_eq!(stage.count(mails).await, 1);
+
+    let client = stage.client().await;
+    let text = format!("SELECT payload->'message'->>'detail' FROM {mails}");
+    let detail: String = client.query_one(text.as_str(), &[]).await.unwrap().get(0);
+    let head: chain::KeptHead = detail.lines().next().unwrap().parse().unwrap();
+    let faults = async |head: &chain::KeptHead| {
+        chain::verify(&mut stage.client().await, Some(head), &mut |_done, _total| {}).await.unwrap().faults
+    };
+    assert_eq!(faults(&head).await, vec![]);
+    // Who owns the tables can begin the chain anew; the mail cannot be taken back.
+    client
+        .batch_execute("SET session_replication_role = replica; DELETE FROM wallet_seals; UPDATE wallet_transactions SET amount_paise = 1;
+                        RESET session_replication_role")
+        .await
+        .unwrap();
+    stage.count_becomes("wallet_seals", 1).await;
+    assert_eq!(faults(&head).await.len(), 1);
 }
 
 /// With the settings that operators have by default.
