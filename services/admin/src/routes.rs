@@ -288,9 +288,17 @@ static API: &[Route] = &[
         .gives::<api::Listing<api::records::Unmatched>>(),
     post!("/api/v1/unmatched/{id}/assign", scope("sync:write"), "Give a transaction to a click", api::records::assign)
         .takes::<api::records::Assignment>(),
+    get!(
+        "/api/v1/wallets",
+        scope("wallets:read"),
+        "A shopper's wallet, by id, mail address or number",
+        api::money::find
+    )
+    .asks::<api::money::Whose>()
+    .gives::<api::money::Wallet>(),
     get!("/api/v1/wallets/{id}", scope("wallets:read"), "What is in a wallet", api::money::wallet)
         .gives::<api::money::Wallet>(),
-    get!("/api/v1/wallets/{id}/statement", scope("wallets:read"), "A wallet's statement", api::money::statement)
+    get!("/api/v1/wallets/{id}/statement", scope("wallets:read"), "A wallet's statement", api::money::lines)
         .asks::<api::money::After>()
         .gives::<api::Listing<api::money::Line>>(),
     get!("/api/v1/withdrawals", scope("wallets:read"), "Withdrawals, the newest first", api::money::list)

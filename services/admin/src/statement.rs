@@ -81,7 +81,7 @@ pub(crate) async fn run(command: Command, pool: &Pool) -> anyhow::Result<()> {
 }
 
 /// By id, exact mail address, or exact mobile number.
-async fn find(client: &impl GenericClient, text: &str) -> Result<Option<User>, StoreError> {
+pub(crate) async fn find(client: &impl GenericClient, text: &str) -> Result<Option<User>, StoreError> {
     if let Ok(id) = text.parse::<UserId>() {
         return users::find(client, id).await;
     }

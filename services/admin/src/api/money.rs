@@ -13,6 +13,7 @@ use store::{StoreError, wallet};
 use super::{ApiError, Listing, body, id};
 use crate::access::Caller;
 use crate::state::{Actor, Deed, State};
+use crate::statement;
 
 type Answer = Result<HttpResponse, ApiError>;
 
@@ -27,11 +28,27 @@ pub(crate) struct Wallet {
     pending_paise: Paise,
 }
 
+/// Whose wallet.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) struct Whose {
+    /// The shopper's id, mail address or mobile number.
+    user: String,
+}
+
+/// The wallet of the shopper with this id, mail address or mobile number.
+pub(crate) async fn find(state: web::Data<State>, query: web::Query<Whose>) -> Answer {
+    let client = state.pool.get().await?;
+    let shopper = statement::find(&client, query.user.trim()).await?.ok_or(ApiError::NotFound("shopper"))?;
+    at_a_glance(&client, shopper.id).await
+}
+
 /// One wallet.
 pub(crate) async fn wallet(state: web::Data<State>, path: web::Path<String>) -> Answer {
-    let user_id = id(&path)?;
-    let client = state.pool.get().await?;
-    let found = wallet::overview(&client, user_id).await?.ok_or(ApiError::NotFound("wallet"))?;
+    at_a_glance(&state.pool.get().await?, id(&path)?).await
+}
+
+async fn at_a_glance(client: &store::Client, user_id: UserId) -> Answer {
+    let found = wallet::overview(client, user_id).await?.ok_or(ApiError::NotFound("wallet"))?;
     Ok(HttpResponse::Ok().json(Wallet {
         user_id,
         balance_paise: found.balance,
@@ -66,7 +83,7 @@ pub(crate) struct After {
 }
 
 /// A statement, the newest first.
-pub(crate) async fn statement(state: web::Data<State>, path: web::Path<String>, query: web::Query<After>) -> Answer {
+pub(crate) async fn lines(state: web::Data<State>, path: web::Path<String>, query: web::Query<After>) -> Answer {
     let client = state.pool.get().await?;
     let lines = wallet::statement(&client, id(&path)?, query.cursor, 101).await?;
     let lines = lines.into_iter().map(|line| Line {

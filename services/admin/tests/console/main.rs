@@ -9,3 +9,4 @@ mod records;
 mod routes;
 mod socket;
 mod stage;
+mod unmatched;

@@ -113,3 +113,19 @@ async fn a_frozen_wallet_gives_nothing_and_a_withdrawal_is_made_once() {
     let (_, moments) = stage.call(Method::GET, &format!("/timeline?q={withdrawal}"), None).await;
     assert_eq!(moments["items"][0]["kind"], "withdrawal", "{moments}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_is_found_by_whatever_names_its_shopper() {
+    let stage = Stage::start().await;
+    let id = shopper(&stage).await;
+    for whose in [id.to_string(), "ASHA@example.in".to_owned(), "%2B919800000001".to_owned(), "9800000001".to_owned()] {
+        let (status, wallet) = stage.call(Method::GET, &format!("/wallets?user={whose}"), None).await;
+        assert_eq!((status, &wallet["user_id"]), (200, &json!(id)), "{whose}: {wallet}");
+        assert_eq!(wallet["balance_paise"], 0);
+    }
+    // Neither a part of an address nor a name names one shopper.
+    for nobody in ["asha@example", "Asha", "asha@example.com", "%25"] {
+        assert_eq!(stage.call(Method::GET, &format!("/wallets?user={nobody}"), None).await.0, 404, "{nobody}");
+    }
+    assert_eq!(stage.call(Method::GET, "/wallets", None).await.0, 400, "whose is not said");
+}
