@@ -236,8 +236,10 @@ async fn finish(
     let decided = Decided { network, source, cases: &cases, found, lost };
     decided.prepare(client).await?;
     award::prepare(client).await?;
-    let writing = async { decided.write(client).await.map_err(SettleError::from) };
-    let ((), postings) = try_join(writing, award::award(client, &awards, source, now)).await?;
+    // On the heap: with both of them every caller's future would be large.
+    let writing = Box::pin(async { decided.write(client).await.map_err(SettleError::from) });
+    let awarding = Box::pin(award::award(client, &awards, source, now));
+    let ((), postings) = try_join(writing, awarding).await?;
     settled.postings += postings;
     Ok(())
 }
