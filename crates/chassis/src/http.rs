@@ -1,20 +1,21 @@
 //! Serving HTTP to the world.
 
+mod observe;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::rt::net::TcpStream;
 use actix_web::web::ServiceConfig;
-use actix_web::{App, Error, HttpServer};
+use actix_web::{App, HttpServer};
 use anyhow::Context;
 use config::Reader;
 use socket2::SockRef;
-use tracing::Span;
-use tracing_actix_web::{RootSpanBuilder, TracingLogger};
+
+pub use observe::{CORRELATION_HEADER, HotRoute};
 
 use crate::Life;
+use observe::Figures;
 
 /// Where and how HTTP is served.
 #[derive(Debug, Clone)]
@@ -48,27 +49,39 @@ impl Settings {
 }
 
 /// Serves `routes` until the service must end, then lets running requests finish.
-#[expect(clippy::disallowed_methods, reason = "chassis is the room where HTTP is served")]
 pub async fn serve<F>(life: &Life, settings: &Settings, routes: F) -> anyhow::Result<()>
 where
     F: Fn(&mut ServiceConfig) + Send + Clone + 'static,
 {
+    serve_hot(life, settings, &[], routes).await
+}
+
+/// Like [`serve`], for a service with routes that are asked for so often that finding their names must cost nothing.
+#[expect(clippy::disallowed_methods, reason = "chassis is the room where HTTP is served")]
+pub async fn serve_hot<F>(life: &Life, settings: &Settings, hot: &'static [HotRoute], routes: F) -> anyhow::Result<()>
+where
+    F: Fn(&mut ServiceConfig) + Send + Clone + 'static,
+{
     let stall = settings.stall;
-    let server =
-        HttpServer::new(move || App::new().wrap(TracingLogger::<RequestSpan>::new()).configure(routes.clone()))
-            .workers(settings.workers)
-            .on_connect(move |connection, _data| {
-                if let Some(stream) = connection.downcast_ref::<TcpStream>() {
-                    // Without it such a client holds its connection for a quarter of an hour, which is no reason to refuse it.
-                    let _holds_longer = SockRef::from(stream).set_tcp_user_timeout(Some(stall));
-                }
-            })
-            .client_request_timeout(Duration::from_secs(5))
-            .client_disconnect_timeout(Duration::from_secs(1))
-            .shutdown_timeout(20)
-            .disable_signals()
-            .bind(settings.address)
-            .with_context(|| format!("the port {} (HTTP_ADDR) cannot be bound", settings.address))?;
+    let server = HttpServer::new(move || {
+        let figures = Figures::new(hot);
+        App::new()
+            .wrap_fn(move |request, service| observe::observed(&figures, request, service))
+            .configure(routes.clone())
+    })
+    .workers(settings.workers)
+    .on_connect(move |connection, _data| {
+        if let Some(stream) = connection.downcast_ref::<TcpStream>() {
+            // Without it such a client holds its connection for a quarter of an hour, which is no reason to refuse it.
+            let _holds_longer = SockRef::from(stream).set_tcp_user_timeout(Some(stall));
+        }
+    })
+    .client_request_timeout(Duration::from_secs(5))
+    .client_disconnect_timeout(Duration::from_secs(1))
+    .shutdown_timeout(20)
+    .disable_signals()
+    .bind(settings.address)
+    .with_context(|| format!("the port {} (HTTP_ADDR) cannot be bound", settings.address))?;
     for address in server.addrs() {
         tracing::info!(endpoint = "http", %address, "listening");
     }
@@ -80,26 +93,4 @@ where
         handle.stop(true).await;
     });
     server.await.context("serving HTTP failed")
-}
-
-/// One span a request, joined to the caller's trace.
-struct RequestSpan;
-
-impl RootSpanBuilder for RequestSpan {
-    fn on_request_start(request: &ServiceRequest) -> Span {
-        let route = request.match_pattern().unwrap_or_default();
-        let span = tracing::info_span!("request", http.method = %request.method(), http.route = route, http.status = tracing::field::Empty);
-        if let Some(traceparent) = request.headers().get("traceparent").and_then(|value| value.to_str().ok()) {
-            telemetry::propagation::set_parent(&span, traceparent);
-        }
-        span
-    }
-
-    fn on_request_end<B: MessageBody>(span: Span, outcome: &Result<ServiceResponse<B>, Error>) {
-        let status = match outcome {
-            Ok(response) => response.status(),
-            Err(error) => error.as_response_error().status_code(),
-        };
-        span.record("http.status", status.as_u16());
-    }
 }

@@ -7,6 +7,8 @@
 //! * SIGTERM or SIGINT begins the end ([`Life::shutdown`]); a second signal ends at once; what runs has
 //!   [`DRAIN_LIMIT`] before the process gives up;
 //! * systemd is told when the service is up, that it still runs, and that it is going, where it asked;
+//! * every request has a span on its caller's trail, is counted by route, and is answered with the id it can be found by
+//!   ([`http`]);
 //! * errors of HTTP handlers become `application/problem+json` ([`problem`]);
 //! * the address of a client is believed from trusted proxies only ([`remote`]).
 

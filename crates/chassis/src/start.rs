@@ -142,7 +142,7 @@ where
     #[expect(clippy::disallowed_methods, reason = "it must outlive every tracked task, to hear the second signal")]
     let signals = tokio::spawn(watch_signals(life.shutdown()));
     let outcome = if serve {
-        tracing::info!(service = service.name, version = env!("CARGO_PKG_VERSION"), "starting");
+        tracing::info!("starting");
         let ops = ops::serve(&life, &common.ops)?;
         let shutdown = life.shutdown();
         let told = Supervisor::find(&Environment).map(|supervisor| {
@@ -165,9 +165,9 @@ where
     }
     if serve {
         match &outcome {
-            Ok(()) => tracing::info!(service = service.name, "stopped"),
+            Ok(()) => tracing::info!("stopped"),
             Err(error) => {
-                tracing::error!(service = service.name, error.chain = format!("{error:#}"), "stopped by an error");
+                tracing::error!(error.chain = format!("{error:#}"), "stopped by an error");
             }
         }
     }

@@ -11,8 +11,11 @@ use domain::job::{Queue, UnknownQueue};
 use queue::{EnqueueError, Envelope, Producer};
 use store::outbox::{Waiting, claim, mark_relayed};
 use store::{Pool, StoreError};
+use telemetry::Trail;
 use telemetry::metrics::{Counter, KeyValue};
+use telemetry::propagation::{Carried, current_traceparent};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 /// The channel on which new rows are announced.
 const CHANNEL: &str = "outbox";
@@ -114,9 +117,29 @@ impl Relay {
         let mut envelope = Envelope::new(JobId::from_uuid(row.id.as_uuid()), &row.kind, &row.payload);
         envelope.enqueued_at = Some(row.created_at);
         envelope.not_before = row.not_before;
-        envelope.traceparent = row.traceparent.as_deref().map(Into::into);
-        self.producer.enqueue_envelope(queue, row.urgent, &envelope).await?;
+        let span = span(row, queue);
+        // A kept trace shows the way through the outbox; another one is handed on as it came.
+        let of_row = || row.carried.traceparent.clone();
+        let passed = if span.is_none() { of_row() } else { span.in_scope(current_traceparent).or_else(of_row) };
+        envelope.traceparent = passed.map(Into::into);
+        envelope.correlation_id = row.carried.correlation_id.as_deref().map(Into::into);
+        self.producer.enqueue_envelope(queue, row.urgent, &envelope).instrument(span).await?;
         self.relayed.add(1, &[KeyValue::new("queue", queue.name())]);
         Ok(())
     }
+}
+
+/// The span of one push, where its trace is kept.
+fn span(row: &Waiting, queue: Queue) -> Span {
+    let Carried { traceparent: Some(traceparent), correlation_id } = &row.carried else { return Span::none() };
+    let trail = Trail::of(Some(traceparent), correlation_id.as_deref());
+    if !trail.is_kept() {
+        return Span::none();
+    }
+    trail.open(|| {
+        tracing::info_span!(
+            parent: None, "outbox",
+            otel.kind = "producer", queue = queue.name(), job.id = %row.id, job.kind = row.kind
+        )
+    })
 }

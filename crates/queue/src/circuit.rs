@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use kv::redis::RedisError;
 use kv::{Connection, Kv, keys};
+use telemetry::metrics::{Gauge, KeyValue, meter};
 
 use crate::handler::{JobError, Outcome};
 use crate::scripts::{CIRCUIT, call, run};
@@ -54,13 +55,20 @@ pub struct Circuit {
     policy: CircuitPolicy,
     known: Arc<Mutex<Option<(Instant, Passage)>>>,
     failures: Arc<AtomicU64>,
+    open: Gauge<u64>,
+    name: KeyValue,
 }
 
 impl Circuit {
     /// The circuit `name`, such as a provider's.
     #[must_use]
     pub fn new(kv: Kv, name: &str, policy: CircuitPolicy) -> Self {
-        Self { key: keys::circuit(name), kv, policy, known: Arc::default(), failures: Arc::default() }
+        let open =
+            meter().u64_gauge("circuit_open").with_description("1 while a provider is not asked, by circuit").build();
+        let name_of = KeyValue::new("circuit", name.to_owned());
+        open.record(0, std::slice::from_ref(&name_of));
+        let key = keys::circuit(name);
+        Self { key, kv, policy, known: Arc::default(), failures: Arc::default(), open, name: name_of }
     }
 
     /// Runs `call` if the circuit lets it, and reports how it ended: [`JobError::Retry`] and [`JobError::RetryAfter`] are the
@@ -122,6 +130,7 @@ impl Circuit {
             2 => Passage::Probe,
             _ => Passage::Open(Duration::from_millis(wait)),
         };
+        self.open.record(u64::from(passage != Passage::Closed), std::slice::from_ref(&self.name));
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), passage));
         Ok(passage)
     }

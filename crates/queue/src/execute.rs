@@ -8,12 +8,14 @@ use chrono::{DateTime, Utc};
 use domain::clock::{Clock, SystemClock};
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::envelope::Envelope;
 use crate::handler::{JobContext, JobError, Outcome};
 use crate::kinds::{Kind, Kinds, Run};
 use crate::layout::{Claim, Lane};
+use crate::span;
+use crate::unreadable::unreadable;
 use crate::verdict::{Climate, End, bury, conclude, expire, give_back, postpone};
 
 /// A claimed element with its exact bytes.
@@ -63,35 +65,59 @@ impl Shop {
     }
 }
 
+/// Why a handler does not see a job.
+enum Refused {
+    /// It can never run.
+    Buried(&'static str, String),
+    TooLate,
+    TooEarly(DateTime<Utc>),
+}
+
 /// What is decided before a handler sees the job: `Ok` to run it.
 fn admit<'k>(
     shop: &'k Shop,
     envelope: &Envelope<'_>,
     claimed: &Claimed,
     now: DateTime<Utc>,
-) -> Result<&'k Kind, (End, &'static str)> {
+) -> Result<&'k Kind, Refused> {
     let Some(kind) = shop.kinds.get(envelope.kind.as_ref()) else {
         let reason = format!("no handler for kind {:?} here", envelope.kind.chars().take(64).collect::<String>());
-        return Err(bury(claimed, Some(envelope), "unknown-kind", &reason, now));
+        return Err(Refused::Buried("unknown-kind", reason));
     };
     if let Lane::Suspect(crashes) = claimed.claim.lane
         && crashes >= shop.crash_limit
     {
-        let reason = format!("its worker died {crashes} times while it ran");
-        return Err(bury(claimed, Some(envelope), "crashed", &reason, now));
+        return Err(Refused::Buried("crashed", format!("its worker died {crashes} times while it ran")));
     }
     let version = envelope.v.unwrap_or(1);
     if version > kind.version {
         let reason = format!("version {version} of {} is newer than version {} known here", kind.name, kind.version);
-        return Err(bury(claimed, Some(envelope), "unknown-version", &reason, now));
+        return Err(Refused::Buried("unknown-version", reason));
     }
     if envelope.not_after.is_some_and(|limit| limit < now) {
-        return Err(expire(envelope, now));
+        return Err(Refused::TooLate);
     }
     if let Some(time) = envelope.not_before.filter(|time| *time > now) {
-        return Err(postpone(claimed, time));
+        return Err(Refused::TooEarly(time));
     }
     Ok(kind)
+}
+
+/// Ends a job that no handler sees, on its own trail.
+fn refuse(refused: Refused, claimed: &Claimed, envelope: &Envelope<'_>, now: DateTime<Utc>) -> (End, &'static str) {
+    let span = span::open("unknown", envelope);
+    let end = span.in_scope(|| match refused {
+        Refused::Buried(reason, error) => bury(claimed, Some(envelope), reason, &error, now),
+        Refused::TooLate => expire(envelope, now),
+        Refused::TooEarly(time) => postpone(claimed, time),
+    });
+    span::conclude(&span, end.1);
+    end
+}
+
+/// The reason for a payload that its kind does not understand.
+fn not_of_kind(kind: &Kind, error: &serde_json::Error) -> Refused {
+    Refused::Buried("unreadable", format!("the payload of {} cannot be read: {}", kind.name, unreadable(error)))
 }
 
 fn context(kind: &Kind, envelope: &Envelope<'_>) -> JobContext {
@@ -100,7 +126,7 @@ fn context(kind: &Kind, envelope: &Envelope<'_>) -> JobContext {
         attempt: envelope.attempt.saturating_add(1),
         max_attempts: envelope.max_attempts.unwrap_or(kind.retry.max_attempts).max(1),
         enqueued_at: envelope.enqueued_at,
-        correlation_id: envelope.correlation_id.as_deref().map(str::to_owned),
+        correlation_id: Some(span::trail(envelope).correlation_id().to_string()),
         traceparent: envelope.traceparent.as_deref().map(str::to_owned),
     }
 }
@@ -150,11 +176,13 @@ pub(crate) async fn run_one(shop: &Shop, claimed: Claimed) -> Finished {
     let now = SystemClock.now();
     let envelope = match Envelope::parse(&claimed.body) {
         Ok(envelope) => envelope,
-        Err(error) => return finished("unknown", bury(&claimed, None, "unreadable", &error.to_string(), now), None, 0),
+        Err(error) => {
+            return finished("unknown", bury(&claimed, None, "unreadable", &unreadable(&error), now), None, 0);
+        }
     };
     let kind = match admit(shop, &envelope, &claimed, now) {
         Ok(kind) => kind,
-        Err(end) => return finished("unknown", end, None, 0),
+        Err(refused) => return finished("unknown", refuse(refused, &claimed, &envelope, now), None, 0),
     };
     let running = match &kind.run {
         Run::One(run) => run(envelope.payload.get(), context(kind, &envelope)),
@@ -166,17 +194,11 @@ pub(crate) async fn run_one(shop: &Shop, claimed: Claimed) -> Finished {
     let running = match running {
         Ok(running) => running,
         Err(error) => {
-            let reason = format!("the payload of {} cannot be read: {error}", kind.name);
-            return finished(kind.name, bury(&claimed, Some(&envelope), "unreadable", &reason, now), None, 0);
+            let end = refuse(not_of_kind(kind, &error), &claimed, &envelope, now);
+            return finished(kind.name, end, None, 0);
         }
     };
-    let span = tracing::info_span!(
-        "job",
-        job.id = %envelope.id, job.kind = kind.name, job.attempt = envelope.attempt.saturating_add(1)
-    );
-    if let Some(traceparent) = &envelope.traceparent {
-        telemetry::propagation::set_parent(&span, traceparent);
-    }
+    let span = span::open(kind.name, &envelope);
     let wait_us = waited(&envelope, now);
     let begin = Instant::now();
     let outcome = guarded(shop, kind.timeout, running).instrument(span.clone()).await;
@@ -186,6 +208,7 @@ pub(crate) async fn run_one(shop: &Shop, claimed: Claimed) -> Finished {
         Ok(outcome) => conclude(kind, &claimed, &envelope, outcome, shop.climate()),
         Err(broken) => conclude(kind, &claimed, &envelope, mishap(kind, &broken), shop.climate()),
     });
+    span::conclude(&span, end.1);
     finished(kind.name, end, wait_us, run_us)
 }
 
@@ -213,10 +236,12 @@ pub(crate) async fn run_many(shop: &Shop, claimed: Vec<Claimed>) -> Vec<Finished
     for job in &claimed {
         match Envelope::parse(&job.body) {
             Err(error) => {
-                finished.push(note(job, "unknown", bury(job, None, "unreadable", &error.to_string(), now), None, 0));
+                finished.push(note(job, "unknown", bury(job, None, "unreadable", &unreadable(&error), now), None, 0));
             }
             Ok(envelope) => match admit(shop, &envelope, job, now) {
-                Err(end) => finished.push(note(job, "unknown", end, None, 0)),
+                Err(refused) => {
+                    finished.push(note(job, "unknown", refuse(refused, job, &envelope, now), None, 0));
+                }
                 Ok(kind) => admitted.push((job, envelope, kind)),
             },
         }
@@ -225,7 +250,8 @@ pub(crate) async fn run_many(shop: &Shop, claimed: Vec<Claimed>) -> Vec<Finished
     let kind = *kind;
     let Run::Many(_, batch) = &kind.run else { return finished };
     let jobs = admitted.iter().map(|(_, envelope, kind)| (envelope.payload.get(), context(kind, envelope))).collect();
-    let span = tracing::info_span!("jobs", job.kind = kind.name, jobs = admitted.len());
+    let spans: Vec<_> = admitted.iter().map(|(_, envelope, kind)| span::open_kept(kind.name, envelope)).collect();
+    let span = span::open_batch(kind.name, admitted.len());
     let begin = Instant::now();
     let work = guarded(shop, kind.timeout, batch.run(jobs)).instrument(span.clone()).await;
     let run_us = micros(begin.elapsed());
@@ -234,19 +260,22 @@ pub(crate) async fn run_many(shop: &Shop, claimed: Vec<Claimed>) -> Vec<Finished
         Ok(outcomes) => Ok(outcomes.into_iter()),
         Err(broken) => Err(broken),
     };
-    for (job, envelope, kind) in &admitted {
-        let end = match &mut outcomes {
+    for ((job, envelope, kind), kept) in admitted.iter().zip(spans) {
+        let result = match &mut outcomes {
+            Ok(outcomes) => Ok(outcomes.next()),
+            Err(broken) => Err(&*broken),
+        };
+        // What went well needs no span of its own unless its trace is kept; what is told of a job is told on its trail.
+        let went_well = matches!(result, Ok(Some(Ok(Ok(())))));
+        let own = kept.unwrap_or_else(|| if went_well { Span::none() } else { span::open(kind.name, envelope) });
+        let end = own.in_scope(|| match result {
             Err(Broken::Abandoned) => (End::Left, "left"),
             Err(broken) => conclude(kind, job, envelope, mishap(kind, broken), shop.climate()),
-            Ok(outcomes) => match outcomes.next() {
-                Some(Err(error)) => {
-                    let reason = format!("the payload of {} cannot be read: {error}", kind.name);
-                    bury(job, Some(envelope), "unreadable", &reason, now)
-                }
-                Some(Ok(outcome)) => conclude(kind, job, envelope, outcome, shop.climate()),
-                None => conclude(kind, job, envelope, mishap(kind, &Broken::Elapsed), shop.climate()),
-            },
-        };
+            Ok(Some(Err(error))) => refuse(not_of_kind(kind, &error), job, envelope, now),
+            Ok(Some(Ok(outcome))) => conclude(kind, job, envelope, outcome, shop.climate()),
+            Ok(None) => conclude(kind, job, envelope, mishap(kind, &Broken::Elapsed), shop.climate()),
+        });
+        span::conclude(&own, end.1);
         finished.push(note(job, kind.name, end, waited(envelope, now), run_us));
     }
     finished

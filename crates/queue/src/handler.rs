@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use domain::ids::JobId;
 use domain::job::Job;
+use telemetry::propagation::Carried;
 
 /// What a handler decides. Counting, waiting, burying and logging are the worker's.
 pub type Outcome = Result<(), JobError>;
@@ -45,6 +46,18 @@ pub struct JobContext {
     pub correlation_id: Option<String>,
     /// The trace that caused it.
     pub traceparent: Option<String>,
+}
+
+impl JobContext {
+    /// What the job belongs to, as a row holds it. A trace that nobody keeps need not be remembered.
+    #[must_use]
+    pub fn carried(&self) -> Carried {
+        let is_kept = |traceparent: &&String| traceparent.ends_with("-01");
+        Carried {
+            traceparent: self.traceparent.as_ref().filter(is_kept).cloned(),
+            correlation_id: self.correlation_id.clone(),
+        }
+    }
 }
 
 /// Runs jobs of one kind. It must be idempotent: a job can come twice.

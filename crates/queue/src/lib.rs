@@ -92,6 +92,8 @@ mod model;
 mod producer;
 mod scripts;
 mod settings;
+mod span;
+mod unreadable;
 mod verdict;
 mod worker;
 

@@ -127,7 +127,7 @@ impl<'a, J: Job> Enqueue<'a, J> {
         self
     }
 
-    /// What it belongs to.
+    /// What it belongs to; without it, what the current piece of work belongs to.
     #[must_use]
     pub fn correlation_id(mut self, id: impl Into<String>) -> Self {
         self.correlation_id = Some(id.into());
@@ -167,6 +167,7 @@ impl Producer {
     pub async fn enqueue<J: Job>(&self, enqueue: Enqueue<'_, J>) -> Result<Option<JobId>, EnqueueError> {
         let now = SystemClock.now();
         let traceparent = telemetry::propagation::current_traceparent();
+        let correlation_id = enqueue.correlation_id.or_else(telemetry::propagation::current_correlation);
         let body = self.sized(serde_json::to_vec(&Draft {
             id: enqueue.id,
             kind: J::KIND,
@@ -176,7 +177,7 @@ impl Producer {
             not_before: enqueue.not_before,
             not_after: enqueue.not_after,
             dedupe_key: enqueue.dedupe.as_ref().map(|(key, _)| key.as_str()),
-            correlation_id: enqueue.correlation_id.as_deref(),
+            correlation_id: correlation_id.as_deref(),
             traceparent: traceparent.as_deref(),
         })?)?;
         let lane = if enqueue.urgent { Lane::Urgent } else { Lane::Normal };
@@ -194,6 +195,7 @@ impl Producer {
     pub async fn enqueue_many<J: Job>(&self, jobs: &[J]) -> Result<(), EnqueueError> {
         let enqueued_at = SystemClock.now().to_rfc3339_opts(SecondsFormat::Micros, true);
         let traceparent = telemetry::propagation::current_traceparent();
+        let correlation_id = telemetry::propagation::current_correlation();
         let write = |jobs: &[J]| -> Result<Vec<Vec<u8>>, EnqueueError> {
             let each = jobs.iter().map(|job| {
                 let draft = Draft {
@@ -205,7 +207,7 @@ impl Producer {
                     not_before: None,
                     not_after: None,
                     dedupe_key: None,
-                    correlation_id: None,
+                    correlation_id: correlation_id.as_deref(),
                     traceparent: traceparent.as_deref(),
                 };
                 let mut body = Vec::with_capacity(256);
@@ -253,6 +255,8 @@ impl Producer {
     ) -> Result<JobId, EnqueueError> {
         let mut envelope = Envelope::new(JobId::generate(), kind, payload);
         envelope.enqueued_at = Some(SystemClock.now());
+        envelope.traceparent = telemetry::propagation::current_traceparent().map(Into::into);
+        envelope.correlation_id = telemetry::propagation::current_correlation().map(Into::into);
         self.enqueue_envelope(queue, urgent, &envelope).await?;
         Ok(envelope.id)
     }

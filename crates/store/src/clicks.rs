@@ -9,6 +9,7 @@ use domain::jobs::click::RecordClick;
 use domain::money::{BasisPoints, MoneyError, Paise};
 use domain::network::Network;
 use postgres_types::Type;
+use telemetry::propagation::Carried;
 use tokio_postgres::Row;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 
@@ -19,19 +20,21 @@ use crate::{Client, StoreError, sql};
 /// The staging table is the connection's own and is emptied by each commit. Its columns are those of [`COLUMNS`].
 const STAGE: &str = "CREATE TEMPORARY TABLE IF NOT EXISTS clicks_staged (
     id uuid, offer_id uuid, merchant_id uuid, network text, user_id uuid, rate_bps int, cap_paise bigint, offer_version int,
-    class text, reason text, client_hash text, user_agent text, clicked_at timestamptz
+    class text, reason text, client_hash text, user_agent text, clicked_at timestamptz,
+    correlation_id text, traceparent text
 ) ON COMMIT DELETE ROWS";
 
 /// Not among the statement files, since it fits no schema without the staging table.
 const INSERT: &str = "INSERT INTO affiliate_clicks (id, offer_id, merchant_id, network, user_id, rate_bps, cap_paise, offer_version, class, reason,
-                                  client_hash, user_agent, clicked_at)
-    SELECT id, offer_id, merchant_id, network, user_id, rate_bps, cap_paise, offer_version, class, reason, client_hash, user_agent, clicked_at
+                                  client_hash, user_agent, clicked_at, correlation_id, traceparent)
+    SELECT id, offer_id, merchant_id, network, user_id, rate_bps, cap_paise, offer_version, class, reason, client_hash, user_agent, clicked_at,
+           correlation_id, traceparent
     FROM clicks_staged
     ON CONFLICT (id) DO NOTHING";
 
 const COPY: &str = "COPY clicks_staged FROM STDIN (FORMAT binary)";
 
-const COLUMNS: [Type; 13] = [
+const COLUMNS: [Type; 15] = [
     Type::UUID,
     Type::UUID,
     Type::UUID,
@@ -45,17 +48,25 @@ const COLUMNS: [Type; 13] = [
     Type::TEXT,
     Type::TEXT,
     Type::TIMESTAMPTZ,
+    Type::TEXT,
+    Type::TEXT,
 ];
 
 /// Writes clicks, all or none; a click that is there already is left as it is. Gives the number of new ones.
 ///
 /// The months of the clicks need partitions: see [`ensure_partitions`].
 pub async fn record(client: &mut Client, clicks: &[&RecordClick]) -> Result<u64, StoreError> {
+    let nothing_said = Carried::default();
+    record_carried(client, &clicks.iter().map(|click| (*click, &nothing_said)).collect::<Vec<_>>()).await
+}
+
+/// Like [`record`], with what each click belongs to.
+pub async fn record_carried(client: &mut Client, clicks: &[(&RecordClick, &Carried)]) -> Result<u64, StoreError> {
     let transaction = client.transaction().await?;
     transaction.batch_execute(STAGE).await?;
     let sink = transaction.copy_in(COPY).await?;
     let mut writer = pin!(BinaryCopyInWriter::new(sink, &COLUMNS));
-    for click in clicks {
+    for (click, carried) in clicks {
         writer
             .as_mut()
             .write(&[
@@ -72,6 +83,8 @@ pub async fn record(client: &mut Client, clicks: &[&RecordClick]) -> Result<u64,
                 &text(&click.client_hash),
                 &text(&click.user_agent),
                 &click.clicked_at,
+                &carried.correlation_id,
+                &carried.traceparent,
             ])
             .await?;
     }
@@ -122,6 +135,20 @@ pub async fn find_many(client: &impl GenericClient, ids: &[ClickId]) -> Result<V
         return Ok(Vec::new());
     }
     query(client, sql!("clicks/find_many.sql"), &[&ids]).await?.iter().map(click).collect()
+}
+
+/// What clicks belong to, of those that said it.
+pub async fn carried(
+    client: &impl GenericClient,
+    ids: &[ClickId],
+) -> Result<std::collections::HashMap<ClickId, Carried>, StoreError> {
+    if ids.is_empty() {
+        return Ok(std::collections::HashMap::new());
+    }
+    let rows = query(client, sql!("clicks/carried.sql"), &[&ids]).await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(0)?, Carried { correlation_id: row.try_get(1)?, traceparent: row.try_get(2)? })))
+        .collect()
 }
 
 fn click(row: &Row) -> Result<Click, StoreError> {

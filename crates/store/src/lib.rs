@@ -22,6 +22,7 @@ pub mod payments;
 mod pool;
 pub mod previews;
 pub mod sms_templates;
+pub mod standing;
 pub mod statements;
 pub mod suppressions;
 pub mod sync;

@@ -88,6 +88,8 @@ pub struct Message {
     pub per_hour: i32,
     /// The most in a day; 0 is no limit.
     pub per_day: i32,
+    /// What it belongs to.
+    pub correlation_id: Option<String>,
 }
 
 /// Whether this call may send.
@@ -142,6 +144,7 @@ pub async fn claim(client: &impl GenericClient, messages: &[Message]) -> Result<
             &column(messages, |message| message.newest_wins),
             &column(messages, |message| message.per_hour),
             &column(messages, |message| message.per_day),
+            &column(messages, |message| message.correlation_id.as_deref()),
         ],
     )
     .await?;

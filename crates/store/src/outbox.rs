@@ -5,6 +5,7 @@ use deadpool_postgres::GenericClient;
 use domain::ids::OutboxId;
 use domain::job::Job;
 use serde_json::value::RawValue;
+use telemetry::propagation::Carried;
 
 use crate::statements::{execute, query, query_one};
 use crate::{StoreError, sql};
@@ -34,8 +35,8 @@ pub struct Waiting {
     pub payload: Box<RawValue>,
     /// The earliest time to run it.
     pub not_before: Option<DateTime<Utc>>,
-    /// The trace that caused it.
-    pub traceparent: Option<String>,
+    /// What it belongs to.
+    pub carried: Carried,
     /// When it was promised.
     pub created_at: DateTime<Utc>,
 }
@@ -64,13 +65,27 @@ pub struct Promise {
     urgent: bool,
     kind: &'static str,
     payload: serde_json::Value,
+    carried: Carried,
 }
 
 impl Promise {
     /// Promises `job`.
     pub fn of<J: Job>(job: &J, lane: Lane) -> Result<Self, StoreError> {
         let payload = serde_json::to_value(job)?;
-        Ok(Self { queue: J::QUEUE.name(), urgent: lane == Lane::Urgent, kind: J::KIND, payload })
+        Ok(Self {
+            queue: J::QUEUE.name(),
+            urgent: lane == Lane::Urgent,
+            kind: J::KIND,
+            payload,
+            carried: Carried::current(),
+        })
+    }
+
+    /// Says that it belongs to something else than the work that promises it, as far as `carried` knows.
+    #[must_use]
+    pub fn on(mut self, carried: Carried) -> Self {
+        self.carried = carried.or(self.carried);
+        self
     }
 }
 
@@ -84,7 +99,14 @@ pub async fn push_many(client: &impl GenericClient, promises: &[Promise]) -> Res
     let urgent: Vec<_> = promises.iter().map(|promise| promise.urgent).collect();
     let kinds: Vec<_> = promises.iter().map(|promise| promise.kind).collect();
     let payloads: Vec<_> = promises.iter().map(|promise| &promise.payload).collect();
-    execute(client, sql!("outbox/insert_many.sql"), &[&ids, &queues, &urgent, &kinds, &payloads]).await?;
+    let traces: Vec<_> = promises.iter().map(|promise| promise.carried.traceparent.as_deref()).collect();
+    let correlations: Vec<_> = promises.iter().map(|promise| promise.carried.correlation_id.as_deref()).collect();
+    execute(
+        client,
+        sql!("outbox/insert_many.sql"),
+        &[&ids, &queues, &urgent, &kinds, &payloads, &traces, &correlations],
+    )
+    .await?;
     Ok(())
 }
 
@@ -98,11 +120,11 @@ async fn insert<J: Job>(
 ) -> Result<bool, StoreError> {
     let payload = serde_json::to_value(job)?;
     let urgent = lane == Lane::Urgent;
-    let traceparent: Option<String> = None;
+    let Carried { traceparent, correlation_id } = Carried::current();
     let rows = execute(
         client,
         sql!("outbox/insert.sql"),
-        &[&id, &J::QUEUE.name(), &urgent, &J::KIND, &payload, &not_before, &dedupe_key, &traceparent],
+        &[&id, &J::QUEUE.name(), &urgent, &J::KIND, &payload, &not_before, &dedupe_key, &traceparent, &correlation_id],
     )
     .await?;
     Ok(rows == 1)
@@ -120,7 +142,7 @@ pub async fn claim(client: &impl GenericClient, limit: i64) -> Result<Vec<Waitin
                 kind: row.try_get(3)?,
                 payload: row.try_get::<_, postgres_types::Json<Box<RawValue>>>(4)?.0,
                 not_before: row.try_get(5)?,
-                traceparent: row.try_get(6)?,
+                carried: Carried { traceparent: row.try_get(6)?, correlation_id: row.try_get(8)? },
                 created_at: row.try_get(7)?,
             })
         })

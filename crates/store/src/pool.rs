@@ -128,6 +128,7 @@ impl Pool {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| StoreError::Setup(error.to_string()))?;
+        show_use(inner.clone());
         Ok(Self { inner, url: settings.url.clone() })
     }
 
@@ -152,6 +153,24 @@ impl Pool {
     pub async fn listen(&self, channels: &[&str]) -> Result<Listener, StoreError> {
         listener::listen(parse(&self.url)?, channels).await
     }
+}
+
+/// Shows how much of the pool is in use.
+fn show_use(pool: deadpool_postgres::Pool) {
+    let _kept_by_the_meter = telemetry::metrics::meter()
+        .u64_observable_gauge("postgres_connections")
+        .with_description("Connections to Postgres: in use, idle, the most allowed, and callers that wait for one")
+        .with_callback(move |observer| {
+            let status = pool.status();
+            let used = status.size.saturating_sub(status.available);
+            for (state, count) in
+                [("used", used), ("idle", status.available), ("most", status.max_size), ("waiting", status.waiting)]
+            {
+                let count = u64::try_from(count).unwrap_or(u64::MAX);
+                observer.observe(count, &[telemetry::metrics::KeyValue::new("state", state)]);
+            }
+        })
+        .build();
 }
 
 fn parse(url: &SecretString) -> Result<tokio_postgres::Config, StoreError> {

@@ -9,6 +9,8 @@ use deadpool_postgres::GenericClient;
 use domain::ids::{AccountId, UserId, WalletTransactionId};
 use domain::money::Paise;
 use domain::wallet::Transfer;
+use serde_json::Value;
+use telemetry::propagation::current_correlation;
 use tokio_postgres::Row;
 
 pub use poster::Poster;
@@ -77,7 +79,7 @@ pub async fn post(client: &impl GenericClient, transfer: &Transfer) -> Result<Po
             &transfer.amount,
             &transfer.kind.word(),
             &transfer.key,
-            &transfer.reason,
+            &correlated(&transfer.reason),
         ],
     )
     .await?;
@@ -95,11 +97,27 @@ pub async fn post_many(client: &impl GenericClient, transfers: &[Transfer]) -> R
     let amounts: Vec<_> = transfers.iter().map(|transfer| transfer.amount).collect();
     let kinds: Vec<_> = transfers.iter().map(|transfer| transfer.kind.word()).collect();
     let keys: Vec<_> = transfers.iter().map(|transfer| transfer.key.as_str()).collect();
-    let reasons: Vec<_> = transfers.iter().map(|transfer| &transfer.reason).collect();
+    let reasons: Vec<_> = transfers.iter().map(|transfer| correlated(&transfer.reason)).collect();
     let rows =
         query(client, sql!("wallet/post_transfers.sql"), &[&ids, &debits, &credits, &amounts, &kinds, &keys, &reasons])
             .await?;
     Ok(rows.iter().map(posted).collect::<Result<_, _>>()?)
+}
+
+/// Says in the reason of an entry what it belongs to, unless it says so already. The reason is no part of what a key must repeat.
+pub(crate) fn correlate(reason: &mut Value, correlation: &str) {
+    if let Value::Object(reason) = reason {
+        reason.entry("correlation_id").or_insert_with(|| correlation.into());
+    }
+}
+
+/// A reason with what the current piece of work belongs to.
+fn correlated(reason: &Value) -> Value {
+    let mut reason = reason.clone();
+    if let Some(correlation) = current_correlation() {
+        correlate(&mut reason, &correlation);
+    }
+    reason
 }
 
 fn posted(row: &Row) -> Result<Posted, StoreError> {

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use deadpool_postgres::GenericClient;
 use domain::ids::{ReplayId, WebhookId};
 use domain::job::{Job, Queue};
+use telemetry::propagation::Carried;
 
 pub use pending::{Pending, claim_pending, delete_pending, pending_lag};
 pub use replays::{Replay, ReplayOutcome, find_replay, finish_replay, replay, replayable};
@@ -103,8 +104,8 @@ pub struct Arrived {
     pub given: Option<(Verdict, String)>,
     /// The job, should it be accepted.
     pub promise: Option<Promise>,
-    /// The trace of the request.
-    pub traceparent: Option<String>,
+    /// What the request belongs to.
+    pub carried: Carried,
     /// When it came.
     pub received_at: DateTime<Utc>,
 }
@@ -137,7 +138,8 @@ pub async fn record(client: &impl GenericClient, arrived: &[Arrived]) -> Result<
             &column!(|row| row.promise.as_ref().map(|promise| promise.queue.name())),
             &column!(|row| row.promise.as_ref().map(|promise| promise.kind)),
             &column!(|row| row.promise.as_ref().map(|promise| promise.payload.as_str())),
-            &column!(|row| row.traceparent.as_deref()),
+            &column!(|row| row.carried.traceparent.as_deref()),
+            &column!(|row| row.carried.correlation_id.as_deref()),
         ],
     )
     .await?;

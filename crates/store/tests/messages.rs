@@ -29,6 +29,7 @@ fn mail(event: &str, address: &str) -> Message {
         provider: "sendgrid",
         queued_at: at(0),
         newest_wins: false,
+        correlation_id: None,
         per_hour: 0,
         per_day: 0,
     }

@@ -1,13 +1,19 @@
 //! Logs, traces and metrics: how a service is seen from outside. What is measured is the business of those who measure.
 
 mod causes;
+mod identity;
+mod lines;
 mod logs;
 pub mod metrics;
 pub mod propagation;
 mod traces;
+mod trail;
 
 pub use causes::chain;
 use config::Reader;
+pub use trail::Trail;
+
+use crate::identity::Identity;
 
 /// How a service shows itself.
 #[derive(Debug, Clone)]
@@ -56,6 +62,9 @@ pub enum TelemetryError {
     /// The metrics cannot be exported.
     #[error("the metrics cannot be exported")]
     Metrics(#[from] opentelemetry_sdk::error::OTelSdkError),
+    /// The figures of the process cannot be exported.
+    #[error("the figures of the process cannot be exported")]
+    Process(#[from] prometheus::Error),
     /// Logging was started before.
     #[error("logging was started twice in this process")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
@@ -63,13 +72,14 @@ pub enum TelemetryError {
 
 /// Starts logs, traces and metrics for `service`. Call it once, inside the runtime.
 pub fn init(service: &'static str, settings: &Settings) -> Result<Telemetry, TelemetryError> {
+    let identity = Identity::of(service);
     let tracer = settings
         .otlp_endpoint
         .as_deref()
-        .map(|endpoint| traces::provider(service, endpoint, settings.trace_ratio))
+        .map(|endpoint| traces::provider(&identity, endpoint, settings.trace_ratio))
         .transpose()?;
-    metrics::install(service)?;
-    logs::install(service, &settings.log_filter, settings.log_format, tracer.as_ref())?;
+    metrics::install(&identity)?;
+    logs::install(&identity, &settings.log_filter, settings.log_format, tracer.as_ref())?;
     Ok(Telemetry { tracer })
 }
 

@@ -6,12 +6,16 @@ use std::str::FromStr;
 
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing_subscriber::filter::ParseError;
+use tracing::{Level, Subscriber};
+use tracing_subscriber::filter::{ParseError, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt as lines};
 
 use crate::TelemetryError;
+use crate::identity::Identity;
+use crate::lines::Lines;
+use crate::traces::Kept;
 
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +53,7 @@ pub(crate) fn filter(text: &str) -> Result<EnvFilter, ParseError> {
 }
 
 pub(crate) fn install(
-    service: &'static str,
+    identity: &Identity,
     directives: &str,
     format: Format,
     tracer: Option<&SdkTracerProvider>,
@@ -60,11 +64,31 @@ pub(crate) fn install(
         Format::Pretty => false,
     };
     let layer = if json {
-        lines::layer().json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
+        lines::layer().fmt_fields(Lines::fields()).event_format(Lines::of(identity)).boxed()
     } else {
         lines::layer().compact().with_target(false).boxed()
     };
-    let spans = tracer.map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(service)));
-    tracing_subscriber::registry().with(filter(directives)?).with(layer).with(spans).try_init()?;
+    let spans = tracer.map(|provider| {
+        tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer(identity.service))
+            .with_location(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
+            .with_filter(Kept)
+    });
+    tracing_subscriber::registry()
+        .with(layer.with_filter(filter(directives)?))
+        .with(spans)
+        .with(
+            Work.with_filter(
+                filter_fn(|of| of.is_span() && *of.level() <= Level::INFO).with_max_level_hint(Level::INFO),
+            ),
+        )
+        .try_init()?;
     Ok(())
 }
+
+/// Asks for the spans of work, whatever is logged: they carry the trail.
+struct Work;
+
+impl<S: Subscriber> Layer<S> for Work {}

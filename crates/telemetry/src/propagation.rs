@@ -1,25 +1,54 @@
 //! The W3C trace context, as it travels in HTTP headers, envelopes and outbox rows.
 
-use std::collections::HashMap;
-
-use opentelemetry::global;
+use opentelemetry::trace::TraceContextExt;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-const HEADER: &str = "traceparent";
+use crate::Trail;
 
-/// The `traceparent` of the current span; `None` when no trace is being kept.
+/// The `traceparent` of the current span, for what it causes; `None` outside of any piece of work.
 #[must_use]
 pub fn current_traceparent() -> Option<String> {
-    let mut carrier = HashMap::new();
-    global::get_text_map_propagator(|propagator| propagator.inject_context(&Span::current().context(), &mut carrier));
-    carrier.remove(HEADER)
+    let trail = Trail::current()?;
+    if trail.is_kept() {
+        let context = Span::current().context();
+        let span = context.span();
+        let span = span.span_context();
+        if span.is_valid() {
+            return Some(format!("00-{}-{}-01", span.trace_id(), span.span_id()));
+        }
+    }
+    trail.traceparent()
 }
 
-/// Makes `span` a child of the span that `traceparent` names. A text that is not one changes nothing.
-pub fn set_parent(span: &Span, traceparent: &str) {
-    let carrier = HashMap::from([(HEADER.to_owned(), traceparent.to_owned())]);
-    let parent = global::get_text_map_propagator(|propagator| propagator.extract(&carrier));
-    // A span that no trace follows has no parent to set; the work goes on the same.
-    let _not_traced = span.set_parent(parent);
+/// The correlation id of the current piece of work.
+#[must_use]
+pub fn current_correlation() -> Option<String> {
+    Trail::current().map(|trail| trail.correlation_id().to_string())
+}
+
+/// Both, as a row or an envelope holds them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// The trace.
+    pub traceparent: Option<String>,
+    /// What people search for.
+    pub correlation_id: Option<String>,
+}
+
+impl Carried {
+    /// What the current piece of work hands on.
+    #[must_use]
+    pub fn current() -> Self {
+        Self { traceparent: current_traceparent(), correlation_id: current_correlation() }
+    }
+
+    /// This, and what is missing here as `other` says it.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            traceparent: self.traceparent.or(other.traceparent),
+            correlation_id: self.correlation_id.or(other.correlation_id),
+        }
+    }
 }

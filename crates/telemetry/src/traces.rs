@@ -1,16 +1,20 @@
 //! Traces, sent by OTLP over HTTP.
 
-use opentelemetry::global;
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig};
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::runtime::Tokio;
 use opentelemetry_sdk::trace::span_processor_with_async_runtime::BatchSpanProcessor;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tracing::subscriber::Interest;
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::{Context, Filter};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::identity::Identity;
 
 /// A provider that keeps `ratio` of the traces begun here, and every trace that a caller decided to keep.
 pub(crate) fn provider(
-    service: &'static str,
+    identity: &Identity,
     endpoint: &str,
     ratio: f64,
 ) -> Result<SdkTracerProvider, ExporterBuildError> {
@@ -18,10 +22,33 @@ pub(crate) fn provider(
         .with_http()
         .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
         .build()?;
-    global::set_text_map_propagator(TraceContextPropagator::new());
+    crate::trail::export(ratio);
     Ok(SdkTracerProvider::builder()
         .with_span_processor(BatchSpanProcessor::builder(exporter, Tokio).build())
-        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio))))
-        .with_resource(Resource::builder().with_service_name(service).build())
+        // What is not kept never gets here: see `Kept`.
+        .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)))
+        .with_resource(identity.resource())
         .build())
+}
+
+/// Spans of work whose trace is kept, and spans below them. The others cost the exporting layer nothing.
+pub(crate) struct Kept;
+
+fn is_of_interest(metadata: &Metadata<'_>) -> bool {
+    metadata.is_span() && *metadata.level() <= Level::INFO
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for Kept {
+    fn enabled(&self, metadata: &Metadata<'_>, context: &Context<'_, S>) -> bool {
+        // The context of this filter knows only the spans that it let through.
+        is_of_interest(metadata) && crate::trail::keeping().unwrap_or_else(|| context.lookup_current().is_some())
+    }
+
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if is_of_interest(metadata) { Interest::sometimes() } else { Interest::never() }
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::INFO)
+    }
 }

@@ -1,6 +1,7 @@
 //! Decides when. Several replicas may run; each nominal time is carried out once.
 
 mod alarm;
+mod certificates;
 mod command;
 mod job;
 mod jobs;
@@ -8,6 +9,7 @@ mod plan;
 mod schedule;
 mod scheduler;
 mod settings;
+mod standing;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -43,6 +45,8 @@ async fn run(command: Option<Command>, settings: Arc<Settings>, life: Life) -> a
         let kv = redis.clone();
         async move { kv.ping().await.map_err(|error| error.to_string()) }
     });
+    let watched = settings.certificates.clone();
+    life.tasks().spawn(standing::show(pool.clone(), kv.clone(), watched, life.shutdown()));
     life.tasks().spawn(outbox::Relay::new(pool, Producer::new(kv)).run(life.shutdown()));
     scheduler.run(life.shutdown()).await
 }

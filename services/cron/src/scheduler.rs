@@ -16,6 +16,7 @@ use futures_util::FutureExt as _;
 use kv::Kv;
 use store::Pool;
 use store::cron_runs::{self, Held, Orphan, Registration, Wanted};
+use telemetry::Trail;
 use telemetry::metrics::{Counter, Gauge, Histogram, KeyValue};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -261,7 +262,12 @@ impl Scheduler {
     pub(crate) async fn carry_out(&self, claimed: Claimed, stop: CancellationToken) -> Option<Result<Report, String>> {
         let name = claimed.entry.job.name();
         let held = claimed.held;
-        let span = tracing::info_span!("cron", job = name, run = %held.id, scheduled_for = %claimed.scheduled_for);
+        let span = Trail::of(None, Some(&held.id.to_string())).open(|| {
+            tracing::info_span!(
+                parent: None, "cron",
+                otel.name = name, job = name, run = %held.id, scheduled_for = %claimed.scheduled_for
+            )
+        });
         let begin = std::time::Instant::now();
         let outcome = tokio::select! {
             outcome = self.attempts(&claimed).instrument(span) => outcome,

@@ -27,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) dead_letters_limit: u64,
     /// How many seconds the first job of a queue may wait.
     pub(crate) queue_age_limit_s: i64,
+    /// Files with certificates whose end is shown.
+    pub(crate) certificates: Vec<String>,
 }
 
 impl Settings {
@@ -61,6 +63,13 @@ impl Settings {
                 600,
                 "how many seconds the first job of a queue may wait before ALERT_EMAILS is told",
             ),
+            certificates: reader
+                .default(
+                    "WATCHED_CERTIFICATES",
+                    List(Vec::new()),
+                    "files with certificates in PEM whose end is shown in metrics, with commas",
+                )
+                .0,
         })
     }
 }

@@ -84,6 +84,7 @@ impl Handler<SendEmail> for Emails {
             address: AddressHash::from(&job.to),
             provider: self.first.provider.name(),
             queued_at: context.enqueued_at.unwrap_or_else(|| SystemClock.now()),
+            correlation_id: telemetry::propagation::current_correlation(),
             newest_wins: policy.newest_wins,
             per_hour: self.throttle.per_hour,
             per_day: self.throttle.per_day,

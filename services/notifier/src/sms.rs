@@ -135,6 +135,7 @@ impl Handler<SendSms> for Texts {
             address: AddressHash::from(job.to),
             provider: msg91::NAME,
             queued_at: context.enqueued_at.unwrap_or(now),
+            correlation_id: telemetry::propagation::current_correlation(),
             newest_wins: policy.newest_wins,
             per_hour: self.throttle.per_hour,
             per_day: self.throttle.per_day,

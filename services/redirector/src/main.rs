@@ -26,11 +26,15 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, web};
 use anyhow::Context;
+use chassis::http::HotRoute;
 use chassis::problem::Problem;
 use config::ExposeSecret;
 
 use crate::out::{Desk, Shared};
 use crate::settings::Settings;
+
+/// Nearly all that is asked for.
+const HOT: &[HotRoute] = &[HotRoute { prefix: "/out/", route: "/out/{offer_id}" }];
 
 fn main() -> ExitCode {
     let service =
@@ -90,7 +94,7 @@ async fn run(settings: Settings, life: chassis::Life) -> anyhow::Result<()> {
         let damaged = spool.level().damaged();
         async move { if damaged == 0 { Ok(()) } else { Err(format!("{damaged} damaged segments were set aside")) } }
     });
-    chassis::http::serve(&life, &settings.http, move |routes| {
+    chassis::http::serve_hot(&life, &settings.http, HOT, move |routes| {
         routes
             .app_data(stats.clone())
             .service(web::resource("/stats").route(web::get().to(stats::stats)).default_service(web::to(other_method)));

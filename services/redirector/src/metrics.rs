@@ -12,7 +12,7 @@ pub(crate) fn register(shared: &Shared, spool: &Spool) {
     let meter = meter();
     let tally = shared.tally.clone();
     let _kept_by_the_meter = meter
-        .u64_observable_counter("clicks_recorded_total")
+        .u64_observable_counter("clicks_recorded")
         .with_description("Clicks that are safe, by class")
         .with_callback(move |observer| {
             tally
@@ -22,7 +22,7 @@ pub(crate) fn register(shared: &Shared, spool: &Spool) {
         .build();
     let health = shared.route.health.clone();
     let _kept_by_the_meter = meter
-        .u64_observable_counter("clicks_shipped_total")
+        .u64_observable_counter("clicks_shipped")
         .with_description(
             "Clicks by where they are safe: acknowledged by Redis, spooled, or lost (the shopper was not sent on)",
         )
@@ -36,7 +36,7 @@ pub(crate) fn register(shared: &Shared, spool: &Spool) {
         .build();
     let health = shared.route.health.clone();
     let _kept_by_the_meter = meter
-        .u64_observable_counter("clicks_round_trips_total")
+        .u64_observable_counter("clicks_round_trips")
         .with_description("Round trips to Redis that carried clicks and counts")
         .with_callback(move |observer| observer.observe(health.round_trips.load(Ordering::Relaxed), &[]))
         .build();
@@ -66,7 +66,7 @@ pub(crate) fn register(shared: &Shared, spool: &Spool) {
         .build();
     let catalogue = shared.catalogue.clone();
     let _kept_by_the_meter = meter
-        .u64_observable_counter("offers_resolved_total")
+        .u64_observable_counter("offers_resolved")
         .with_description("Look-ups of offers and merchants, by the tier that answered")
         .with_callback(move |observer| {
             let hits = catalogue.hits();

@@ -180,8 +180,7 @@ async fn click(
         user_agent: record::user_agent(user_agent),
         clicked_at: i64::try_from(now_ms).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default(),
     };
-    let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
-    let element = record::element(&click, traceparent).map_err(|error| {
+    let element = record::element(&click, telemetry::Trail::current().as_ref()).map_err(|error| {
         tracing::error!(%error, "a click cannot be written as JSON");
         Notice::NotRecorded
     })?;

@@ -7,6 +7,7 @@ use domain::jobs::click::RecordClick;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
 use sha2::Sha256;
+use telemetry::Trail;
 
 use crate::client::Client;
 
@@ -21,18 +22,21 @@ struct Envelope<'a> {
     payload: &'a RecordClick,
     enqueued_at: DateTime<Utc>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    traceparent: Option<&'a str>,
+    traceparent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation_id: Option<&'a str>,
 }
 
-/// The list's element for a click.
-pub(crate) fn element(click: &RecordClick, traceparent: Option<&str>) -> Result<Vec<u8>, serde_json::Error> {
+/// The list's element for a click. What it belongs to is said by its trace, unless the caller gave it a name.
+pub(crate) fn element(click: &RecordClick, trail: Option<&Trail>) -> Result<Vec<u8>, serde_json::Error> {
     let mut bytes = Vec::with_capacity(640);
     let envelope = Envelope {
         id: JobId::from_uuid(ClickId::as_uuid(&click.click_id)),
         kind: RecordClick::KIND,
         payload: click,
         enqueued_at: click.clicked_at,
-        traceparent,
+        traceparent: trail.and_then(Trail::traceparent),
+        correlation_id: trail.and_then(Trail::given_correlation),
     };
     serde_json::to_writer(&mut bytes, &envelope)?;
     Ok(bytes)
@@ -91,8 +95,13 @@ mod tests {
             user_agent: user_agent("curl/8\u{7}\n\"é"),
             clicked_at: DateTime::from_timestamp_millis(1_790_000_000_123).unwrap(),
         };
-        let bytes = element(&click, Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")).unwrap();
+        let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let bytes = element(&click, Some(&Trail::of(Some(traceparent), Some("shop-7")))).unwrap();
         let envelope = queue::Envelope::parse(&bytes).unwrap();
+        assert_eq!(
+            (envelope.traceparent.as_deref(), envelope.correlation_id.as_deref()),
+            (Some(traceparent), Some("shop-7"))
+        );
         assert_eq!(envelope.id.as_uuid(), click.click_id.as_uuid());
         assert_eq!(
             (envelope.kind.as_ref(), envelope.attempt, envelope.enqueued_at),

@@ -19,7 +19,7 @@ pub(crate) struct Tally {
 impl Tally {
     pub(crate) fn new() -> Self {
         let refused = meter()
-            .u64_counter("redirects_refused_total")
+            .u64_counter("redirects_refused")
             .with_description("Requests that got a page instead of a redirect")
             .build();
         Self { classes: Default::default(), refused, unrecorded: AtomicU64::new(0), unresolved: AtomicU64::new(0) }

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use store::webhooks::{Arrived, claim_pending, delete_pending, ensure_partitions, pending_lag};
 use store::{Pool, StoreError};
 use telemetry::metrics::{Counter, Gauge};
+use telemetry::propagation::Carried;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -69,13 +70,14 @@ impl Ready {
         kind: &str,
         payload: &str,
         at: chrono::DateTime<chrono::Utc>,
-        trace: Option<&str>,
+        carried: &Carried,
     ) -> Result<Self, PushError> {
         let payload: &RawValue = serde_json::from_str(payload)?;
         // The job has the webhook's id, so a second push is seen for what it is.
         let mut envelope = Envelope::new(JobId::from_uuid(id.as_uuid()), kind, payload);
         envelope.enqueued_at = Some(at);
-        envelope.traceparent = trace.map(Into::into);
+        envelope.traceparent = carried.traceparent.as_deref().map(Into::into);
+        envelope.correlation_id = carried.correlation_id.as_deref().map(Into::into);
         Ok(Self { id, queue, body: envelope.to_bytes()? })
     }
 }
@@ -132,8 +134,7 @@ impl Desk {
             .iter()
             .filter_map(|row| {
                 let promise = row.promise.as_ref()?;
-                let trace = row.traceparent.as_deref();
-                Some(Ready::new(row.id, promise.queue, promise.kind, &promise.payload, row.received_at, trace))
+                Some(Ready::new(row.id, promise.queue, promise.kind, &promise.payload, row.received_at, &row.carried))
             })
             .collect::<Result<_, _>>()?;
         push(&self.producer, &ready).await?;
@@ -215,16 +216,7 @@ impl Sweep {
             }
             let ready: Vec<_> = rows
                 .iter()
-                .map(|row| {
-                    Ready::new(
-                        row.webhook_id,
-                        row.queue,
-                        &row.kind,
-                        &row.payload,
-                        row.created_at,
-                        row.traceparent.as_deref(),
-                    )
-                })
+                .map(|row| Ready::new(row.webhook_id, row.queue, &row.kind, &row.payload, row.created_at, &row.carried))
                 .collect::<Result<_, _>>()?;
             push(&self.producer, &ready).await?;
             let ids: Vec<_> = ready.iter().map(|job| job.id).collect();

@@ -16,6 +16,7 @@ use domain::clock::Clock;
 use domain::ids::WebhookId;
 use store::webhooks::{Arrived, Verdict};
 use telemetry::metrics::{Counter, KeyValue};
+use telemetry::propagation::Carried;
 
 use crate::intake::{Intake, NotStored};
 use crate::source::{Rejection, Request, WebhookSource, sha256};
@@ -155,7 +156,7 @@ async fn take(reception: &Reception, source: &dyn WebhookSource, incoming: &Requ
         remote_address: incoming.remote.to_string(),
         given: None,
         promise: None,
-        traceparent: telemetry::propagation::current_traceparent(),
+        carried: Carried::current(),
         received_at: incoming.received_at,
     };
     match source.decode(&verified, id) {
@@ -253,7 +254,7 @@ fn reject(
             remote_address: incoming.remote.to_string(),
             given: Some((Verdict::Rejected, rejection.to_string())),
             promise: None,
-            traceparent: None,
+            carried: Carried::current(),
             received_at: incoming.received_at,
         });
     }

@@ -2,9 +2,9 @@
 WITH asked AS (
     SELECT *
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::text[], $9::bytea[],
-                $10::text[], $11::timestamptz[], $12::boolean[], $13::int[], $14::int[])
+                $10::text[], $11::timestamptz[], $12::boolean[], $13::int[], $14::int[], $15::text[])
          AS asked (id, event_key, channel, template, lang, category, user_id, recipient, address_hash,
-                   provider, queued_at, newest_wins, per_hour, per_day)
+                   provider, queued_at, newest_wins, per_hour, per_day, correlation_id)
 ), judged AS (
     SELECT asked.*, suppressed.reason AS suppression,
            CASE
@@ -33,12 +33,12 @@ WITH asked AS (
         LIMIT 1) AS suppressed ON true
 )
 INSERT INTO notifications (id, event_key, channel, template, lang, category, user_id, recipient, address_hash, provider, queued_at,
-                           status, rank, reason)
+                           status, rank, reason, correlation_id)
 SELECT id, event_key, channel, template, lang, category,
        -- Other producers may name a shopper who is gone; the message is sent all the same.
        (SELECT users.id FROM users WHERE users.id = judged.user_id),
        recipient, address_hash, provider, queued_at, status, CASE status WHEN 'sending' THEN 0 ELSE 1 END,
-       coalesce(suppression, CASE status WHEN 'throttled' THEN 'too many to this address' WHEN 'superseded' THEN 'a newer one was asked for' END, '')
+       coalesce(suppression, CASE status WHEN 'throttled' THEN 'too many to this address' WHEN 'superseded' THEN 'a newer one was asked for' END, ''), correlation_id
 FROM judged
 ON CONFLICT (event_key, channel, template) DO UPDATE
 SET status = excluded.status, rank = excluded.rank, reason = excluded.reason, claimed_at = now(), provider = excluded.provider,

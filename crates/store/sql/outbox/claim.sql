@@ -1,4 +1,4 @@
-SELECT id, queue, urgent, kind, payload, not_before, traceparent, created_at
+SELECT id, queue, urgent, kind, payload, not_before, traceparent, created_at, correlation_id
 FROM outbox
 WHERE relayed_at IS NULL
 ORDER BY id

@@ -1,4 +1,4 @@
-SELECT webhook_id, queue, kind, payload, traceparent, created_at
+SELECT webhook_id, queue, kind, payload, traceparent, created_at, correlation_id
 FROM webhook_pending
 WHERE created_at < now() - make_interval(secs => $2)
 ORDER BY webhook_id

@@ -10,11 +10,12 @@ use domain::money::{BasisPoints, MoneyError, Paise};
 use domain::wallet::{Account, Transfer, TransferKind};
 use futures_util::future::{try_join, try_join3};
 use serde_json::json;
+use telemetry::propagation::Carried;
 
 use super::limits::{self, Rules, month_of};
 use super::notices::{self, Telling};
 use super::settle::{SettleError, count};
-use crate::clicks::Click;
+use crate::clicks::{self, Click};
 use crate::statements::{execute, prepare as prepare_all, query};
 use crate::transactions::{Transaction, column};
 use crate::wallet;
@@ -103,8 +104,10 @@ pub(super) async fn award(
             written.push(change);
         }
     }
-    post(client, &mut written).await?;
-    let tellings: Vec<_> = written.iter().filter_map(telling).collect();
+    let clicks: Vec<_> = written.iter().map(|change| change.award.click_id).collect();
+    let carried = clicks::carried(client, &clicks).await?;
+    post(client, &mut written, &carried).await?;
+    let tellings: Vec<_> = written.iter().filter_map(|change| telling(change, &carried)).collect();
     try_join(write(client, &written, cause), notices::tell(client, &tellings)).await?;
     Ok(count(written.iter().filter(|written| written.entry.is_some()).count()))
 }
@@ -190,7 +193,11 @@ async fn standings(
 }
 
 /// Posts what moves. The key counts the cashback's entries, so each difference is posted once.
-async fn post(client: &impl GenericClient, written: &mut [Written<'_>]) -> Result<(), SettleError> {
+async fn post(
+    client: &impl GenericClient,
+    written: &mut [Written<'_>],
+    carried: &HashMap<ClickId, Carried>,
+) -> Result<(), SettleError> {
     let mut places = Vec::new();
     let mut transfers = Vec::new();
     for (place, change) in written.iter().enumerate() {
@@ -204,7 +211,10 @@ async fn post(client: &impl GenericClient, written: &mut [Written<'_>]) -> Resul
             (Account::CashbackExpense, wallet, posting, TransferKind::CashbackCredit)
         };
         let Kept { id, standing, .. } = &change.after;
-        let reason = json!({ "cashback_id": id, "transaction_id": transaction.id, "click_id": click_id });
+        let mut reason = json!({ "cashback_id": id, "transaction_id": transaction.id, "click_id": click_id });
+        if let Some(correlation) = carried.get(click_id).and_then(|carried| carried.correlation_id.as_deref()) {
+            wallet::correlate(&mut reason, correlation);
+        }
         let key = format!("cashback:{id}:{}", standing.postings);
         transfers.push(Transfer { debit, credit, amount, kind, key, reason });
         places.push(place);
@@ -303,7 +313,7 @@ async fn insert_history(client: &impl GenericClient, written: &[Written<'_>], ca
     Ok(())
 }
 
-fn telling(change: &Written<'_>) -> Option<Telling> {
+fn telling(change: &Written<'_>, carried: &HashMap<ClickId, Carried>) -> Option<Telling> {
     let notice = change.step.notice?;
     let step = match notice {
         Notice::Tracked { .. } => "tracked",
@@ -317,6 +327,7 @@ fn telling(change: &Written<'_>) -> Option<Telling> {
         notice,
         balance: change.entry.and_then(|entry| entry.1).unwrap_or(Paise::ZERO),
         order_ref: change.award.transaction.order_id.clone(),
+        carried: carried.get(&change.award.click_id).cloned().unwrap_or_default(),
     })
 }
 

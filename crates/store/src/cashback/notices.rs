@@ -11,6 +11,7 @@ use domain::jobs::sms::{SendSms, SmsMessage};
 use domain::jobs::{EventKey, InvalidEventKey};
 use domain::money::Paise;
 use futures_util::future::try_join;
+use telemetry::propagation::Carried;
 
 use crate::outbox::{self, Lane, Promise};
 use crate::statements::query;
@@ -26,6 +27,8 @@ pub(super) struct Telling {
     /// The wallet afterwards.
     pub(super) balance: Paise,
     pub(super) order_ref: Option<String>,
+    /// What the click belongs to: the news goes on with it.
+    pub(super) carried: Carried,
 }
 
 /// Tells shoppers, on the open page, by mail and, when money came, by text message. Who has no address or number is not told
@@ -57,7 +60,7 @@ pub(super) async fn tell(client: &impl GenericClient, tellings: &[Telling]) -> R
                 (EmailMessage::CashbackDeclined { merchant, amount, was_credited }, None)
             }
         };
-        promise(&mut promises, user, &key, mail, sms)?;
+        promise(&mut promises, user, &key, mail, sms, &telling.carried)?;
     }
     outbox::push_many(client, &promises).await
 }
@@ -96,7 +99,7 @@ async fn one(
 ) -> Result<(), StoreError> {
     let Some(user) = users::find(client, user).await? else { return Ok(()) };
     let mut promises = Vec::new();
-    promise(&mut promises, &user, &key(event_key)?, mail, sms)?;
+    promise(&mut promises, &user, &key(event_key)?, mail, sms, &Carried::default())?;
     outbox::push_many(client, &promises).await
 }
 
@@ -106,6 +109,7 @@ fn promise(
     event_key: &EventKey,
     mail: EmailMessage,
     sms: Option<SmsMessage>,
+    carried: &Carried,
 ) -> Result<(), StoreError> {
     if let Some(event) = ShopperEvent::of(&mail) {
         promises.push(Promise::of(&NotifyShopper { user_id: user.id, event }, Lane::Normal)?);
@@ -113,11 +117,13 @@ fn promise(
     if let Some(to) = user.email.clone() {
         let name = Some(user.name.clone());
         let (event_key, user_id, lang) = (event_key.clone(), Some(user.id), user.lang);
-        promises.push(Promise::of(&SendEmail { event_key, to, name, user_id, lang, message: mail }, Lane::Normal)?);
+        let mail = SendEmail { event_key, to, name, user_id, lang, message: mail };
+        promises.push(Promise::of(&mail, Lane::Normal)?.on(carried.clone()));
     }
     if let (Some(to), Some(message)) = (user.mobile, sms) {
         let (event_key, user_id, lang) = (event_key.clone(), Some(user.id), user.lang);
-        promises.push(Promise::of(&SendSms { event_key, to, user_id, lang, message }, Lane::Normal)?);
+        let sms = SendSms { event_key, to, user_id, lang, message };
+        promises.push(Promise::of(&sms, Lane::Normal)?.on(carried.clone()));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use deadpool_postgres::GenericClient;
 use domain::ids::WebhookId;
 use domain::job::Queue;
+use telemetry::propagation::Carried;
 
 use crate::statements::{execute, query, query_one};
 use crate::{StoreError, sql};
@@ -19,8 +20,8 @@ pub struct Pending {
     pub kind: String,
     /// Its payload, as JSON.
     pub payload: String,
-    /// The trace of the request.
-    pub traceparent: Option<String>,
+    /// What the request belongs to.
+    pub carried: Carried,
     /// Since when it waits.
     pub created_at: DateTime<Utc>,
 }
@@ -37,7 +38,7 @@ pub async fn claim_pending(client: &impl GenericClient, limit: i64, seconds: f64
                 queue: queue.parse().map_err(|_unknown| StoreError::WrongRow(format!("queue {queue:?}")))?,
                 kind: row.try_get(2)?,
                 payload: row.try_get(3)?,
-                traceparent: row.try_get(4)?,
+                carried: Carried { traceparent: row.try_get(4)?, correlation_id: row.try_get(6)? },
                 created_at: row.try_get(5)?,
             })
         })

@@ -116,7 +116,8 @@ pub(crate) async fn enqueue(
     envelope.enqueued_at = Some(SystemClock.now());
     envelope.not_before = job.not_before;
     envelope.not_after = job.not_after;
-    envelope.correlation_id = job.correlation_id.as_deref().map(Into::into);
+    let correlation_id = job.correlation_id.clone().or_else(telemetry::propagation::current_correlation);
+    envelope.correlation_id = correlation_id.as_deref().map(Into::into);
     let traceparent = telemetry::propagation::current_traceparent();
     envelope.traceparent = traceparent.as_deref().map(Into::into);
     let target = format!("queue:{queue}");

@@ -27,7 +27,7 @@ async fn webhook(stage: &Stage, body: &str) -> WebhookId {
         remote_address: "192.0.2.7".to_owned(),
         given: None,
         promise: None,
-        traceparent: None,
+        carried: telemetry::propagation::Carried::default(),
         received_at: chrono::Utc::now(),
     };
     let client = stage.pool.get().await.unwrap();

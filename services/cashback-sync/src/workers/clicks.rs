@@ -10,6 +10,7 @@ use domain::jobs::click::RecordClick;
 use queue::{BatchHandler, JobContext, JobError, Outcome};
 use store::{StoreError, clicks, transactions};
 use telemetry::metrics::{Counter, Histogram};
+use telemetry::propagation::Carried;
 
 use crate::apply::{ApplyError, rematch};
 use crate::parts::Parts;
@@ -27,6 +28,9 @@ pub(crate) struct Clicks {
     seconds: Histogram<f64>,
 }
 
+/// A click with what it belongs to.
+type Arrived<'a> = (&'a RecordClick, &'a Carried);
+
 impl Clicks {
     pub(crate) fn new(parts: Parts) -> Self {
         let meter = telemetry::metrics::meter();
@@ -41,15 +45,15 @@ impl Clicks {
         }
     }
 
-    async fn flush(&self, batch: &[&RecordClick]) -> Result<(), ApplyError> {
+    async fn flush(&self, batch: &[Arrived<'_>]) -> Result<(), ApplyError> {
         let begin = std::time::Instant::now();
         let mut client = self.parts.pool.get().await?;
         self.partitions(&client, batch).await?;
-        let written = clicks::record(&mut client, batch).await?;
+        let written = clicks::record_carried(&mut client, batch).await?;
         self.written.add(written, &[]);
         self.seconds.record(begin.elapsed().as_secs_f64(), &[]);
         // In a transaction of its own: it sees every report that did not see these clicks.
-        let ids: Vec<_> = batch.iter().map(|click| click.click_id).collect();
+        let ids: Vec<_> = batch.iter().map(|(click, _)| click.click_id).collect();
         let waiting = transactions::unmatched_of_clicks(&client, &ids).await?;
         drop(client);
         for (network, ids) in waiting {
@@ -59,10 +63,10 @@ impl Clicks {
         Ok(())
     }
 
-    async fn partitions(&self, client: &store::Client, batch: &[&RecordClick]) -> Result<(), StoreError> {
+    async fn partitions(&self, client: &store::Client, batch: &[Arrived<'_>]) -> Result<(), StoreError> {
         let missing: HashSet<_> = {
             let known = self.months.lock().unwrap_or_else(PoisonError::into_inner);
-            let months = batch.iter().filter_map(|click| month_of(click.click_id));
+            let months = batch.iter().filter_map(|(click, _)| month_of(click.click_id));
             months.filter(|month| !known.contains(month)).collect()
         };
         for month in missing {
@@ -73,7 +77,7 @@ impl Clicks {
     }
 
     /// A batch that Postgres refuses is halved until the click that it refuses stands alone.
-    async fn store(&self, batch: &[&RecordClick]) -> Vec<Outcome> {
+    async fn store(&self, batch: &[Arrived<'_>]) -> Vec<Outcome> {
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(batch.len());
         let mut parts = vec![batch];
         while let Some(part) = parts.pop() {
@@ -106,8 +110,14 @@ impl BatchHandler<RecordClick> for Clicks {
     async fn handle(&self, jobs: Vec<(RecordClick, JobContext)>) -> Vec<Outcome> {
         let now = self.parts.clock.now();
         let problems: Vec<_> = jobs.iter().map(|(click, _)| problem(click, now)).collect();
-        let good: Vec<_> =
-            jobs.iter().zip(&problems).filter(|(_, problem)| problem.is_none()).map(|((click, _), _)| click).collect();
+        let carried: Vec<_> = jobs.iter().map(|(_, context)| context.carried()).collect();
+        let good: Vec<_> = jobs
+            .iter()
+            .zip(&carried)
+            .zip(&problems)
+            .filter(|(_, problem)| problem.is_none())
+            .map(|(((click, _), carried), _)| (click, carried))
+            .collect();
         let mut outcomes = self.store(&good).await.into_iter();
         problems
             .into_iter()

@@ -1,0 +1,166 @@
+//! How the shop stands, as figures that Prometheus reads: what waits in Postgres and Redis, who works, what runs out. Read by every
+//! replica, so they are there as long as one of them lives, also when no worker does.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use domain::clock::{Clock as _, SystemClock};
+use domain::job::Queue;
+use kv::Kv;
+use queue::admin;
+use store::standing::{self, Waiting};
+use store::{Pool, StoreError};
+use telemetry::metrics::{Gauge, KeyValue, meter};
+use tokio_util::sync::CancellationToken;
+
+use crate::certificates;
+
+const EVERY: Duration = Duration::from_secs(15);
+/// Looking for drift reads the whole ledger.
+const LEDGER_EVERY: Duration = Duration::from_mins(30);
+/// So many drifting wallets are counted; one is one too many.
+const DRIFTS: i64 = 1_000;
+/// Tokens that are shown, the next to run out first: names are given by people, and each is a series.
+const TOKENS: i64 = 20;
+
+/// The services that work on queues: one without a worker is a figure, and not a missing series.
+const SERVICES: [&str; 3] = ["cashback-sync", "notifier", "webhooks"];
+
+/// Shows how things stand until `shutdown`.
+pub(crate) async fn show(pool: Pool, kv: Kv, certificates: Vec<String>, shutdown: CancellationToken) {
+    let gauges = Gauges::new();
+    let mut ledger_due = Instant::now();
+    while !shutdown.is_cancelled() {
+        if Instant::now() >= ledger_due {
+            ledger_due = Instant::now() + LEDGER_EVERY;
+            if let Err(error) = gauges.of_ledger(&pool).await {
+                tracing::warn!(error.chain = telemetry::chain(&error), "whether wallets drift could not be read");
+            }
+        }
+        if let Err(error) = gauges.of_postgres(&pool).await {
+            tracing::warn!(error.chain = telemetry::chain(&error), "how things stand in Postgres could not be read");
+        }
+        if let Err(error) = gauges.of_redis(&kv).await {
+            tracing::warn!(error.chain = telemetry::chain(&error), "how things stand in Redis could not be read");
+        }
+        gauges.of_certificates(&certificates);
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+struct Gauges {
+    waiting: Gauge<i64>,
+    waiting_age: Gauge<i64>,
+    unmatched: Gauge<i64>,
+    recent: Gauge<i64>,
+    jobs: Gauge<u64>,
+    oldest: Gauge<i64>,
+    paused: Gauge<u64>,
+    workers: Gauge<u64>,
+    sync_age: Gauge<i64>,
+    drifting: Gauge<i64>,
+    token: Gauge<i64>,
+    certificate: Gauge<i64>,
+}
+
+impl Gauges {
+    fn new() -> Self {
+        let meter = meter();
+        let whole = |name, about| meter.i64_gauge(name).with_description(about).build();
+        let count = |name, about| meter.u64_gauge(name).with_description(about).build();
+        Self {
+            waiting: whole("unpushed_jobs", "Jobs that are promised in Postgres and not pushed, by where they are"),
+            waiting_age: whole("unpushed_age_seconds", "Since when the oldest of them waits, by where they are"),
+            unmatched: whole("transactions_unmatched", "Transactions without a click that nobody has dealt with"),
+            recent: whole("transactions_recent", "Transactions of the last 7 days, by whether they have their click"),
+            jobs: count("queue_jobs", "Jobs of a queue, by where they are"),
+            oldest: whole("queue_oldest_age_seconds", "Since when the job at the head of a queue waits"),
+            paused: count("queue_paused", "1 while a queue is paused by an operator"),
+            workers: count("service_workers", "Workers that show a sign of life, by service"),
+            sync_age: whole(
+                "network_sync_age_seconds",
+                "How long ago the moment is up to which a network has been read",
+            ),
+            drifting: whole("wallets_drifting", "Wallets that do not hold what their entries come to"),
+            token: whole("api_token_expires_seconds", "How long a program's token is still good, by its name"),
+            certificate: whole("certificate_expires_seconds", "How long a certificate is still good, by its file"),
+        }
+    }
+
+    async fn of_postgres(&self, pool: &Pool) -> Result<(), StoreError> {
+        let client = pool.get().await?;
+        let now = SystemClock.now();
+        let standing = standing::read(&client).await?;
+        for (place, Waiting { count, since }) in [("outbox", standing.outbox), ("webhooks", standing.webhooks)] {
+            let labels = [KeyValue::new("place", place)];
+            self.waiting.record(count, &labels);
+            self.waiting_age.record(since.map_or(0, |since| seconds(now, since)), &labels);
+        }
+        self.unmatched.record(standing.unmatched, &[]);
+        self.recent.record(standing.recent_matched, &[KeyValue::new("matched", "true")]);
+        self.recent.record(standing.recent_unmatched, &[KeyValue::new("matched", "false")]);
+        for (network, read_up_to) in standing::synced(&client).await? {
+            self.sync_age.record(seconds(now, read_up_to), &[KeyValue::new("network", network)]);
+        }
+        for (name, expires_at) in standing::expiring_tokens(&client, TOKENS).await? {
+            self.token.record(seconds(expires_at, now), &[KeyValue::new("token", name)]);
+        }
+        Ok(())
+    }
+
+    /// Reads every entry of the ledger.
+    async fn of_ledger(&self, pool: &Pool) -> Result<(), StoreError> {
+        let drifts = store::wallet::drift(&pool.get().await?, DRIFTS).await?;
+        self.drifting.record(i64::try_from(drifts.len()).unwrap_or(DRIFTS), &[]);
+        Ok(())
+    }
+
+    async fn of_redis(&self, kv: &Kv) -> Result<(), kv::KvError> {
+        for queue in Queue::ALL {
+            let stats = admin::stats(kv, queue).await?;
+            let of_queue = KeyValue::new("queue", queue.name());
+            for (state, count) in [
+                ("waiting", stats.waiting),
+                ("urgent", stats.urgent),
+                ("delayed", stats.delayed),
+                ("suspects", stats.suspects),
+                ("dead", stats.dead),
+                ("in_flight", stats.in_flight),
+            ] {
+                self.jobs.record(count, &[of_queue.clone(), KeyValue::new("state", state)]);
+            }
+            self.oldest.record(stats.oldest_age_s.unwrap_or(0), &[of_queue.clone()]);
+            self.paused.record(u64::from(stats.paused), &[of_queue]);
+        }
+        let mut workers: BTreeMap<String, u64> = SERVICES.map(|service| (service.to_owned(), 0)).into();
+        for worker in admin::workers(kv).await? {
+            *workers.entry(worker.service).or_default() += 1;
+        }
+        for (service, count) in workers {
+            self.workers.record(count, &[KeyValue::new("service", service)]);
+        }
+        Ok(())
+    }
+
+    fn of_certificates(&self, files: &[String]) {
+        for file in files {
+            match certificates::expiry(file) {
+                Ok(expires_at) => {
+                    self.certificate
+                        .record(seconds(expires_at, SystemClock.now()), &[KeyValue::new("file", file.clone())]);
+                }
+                Err(error) => {
+                    tracing::warn!(file, error.chain = telemetry::chain(&error), "a certificate could not be read");
+                }
+            }
+        }
+    }
+}
+
+fn seconds(later: DateTime<Utc>, earlier: DateTime<Utc>) -> i64 {
+    (later - earlier).num_seconds()
+}
