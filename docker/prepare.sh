@@ -40,6 +40,8 @@ put database_reader_url "postgres://shop_reader:$(cat secrets/postgres_reader_pa
 put redis_url "redis://:$(sed 's/^requirepass //' secrets/redis_auth)@redis:6379/0"
 keep voucher_key "$(head -c 32 /dev/urandom | base64 | tr -d '\n')"
 keep client_hash_key "$(random 40)"
+# For Grafana, which is in docker/observability/compose.yml.
+keep grafana_password "$(random 24)"
 for token in admitad_postback_token vcommission_postback_token cuelinks_postback_token msg91_report_token redirect_stats_token; do
     keep "$token" "$(random 32)"
 done

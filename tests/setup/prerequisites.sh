@@ -16,6 +16,8 @@ if [ "${1:-}" = browser ]; then
     command -v chromedriver >/dev/null || missing+=(chromium-driver)
     command -v npm >/dev/null || missing+=(npm)
 fi
+# For the rules of the alerts; its server is not started.
+command -v promtool >/dev/null || missing+=(prometheus)
 
 if [ ${#missing[@]} -gt 0 ]; then
     if ! command -v apt-get >/dev/null; then

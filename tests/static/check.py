@@ -157,6 +157,33 @@ def compose(raw):
         rule(services[name]["environment"]["TRUSTED_PROXIES"] == subnet, f"compose: {name} believes other proxies")
 
 
+def observability(raw, rules, run_books):
+    """What watches the shop is closed like the shop itself, and each alert says what to do."""
+    for name, service in raw["services"].items():
+        where = f"observability: {name}"
+        rule("ALL" in service.get("cap_drop", []), f"{where} keeps capabilities")
+        rule("no-new-privileges:true" in service.get("security_opt", []), f"{where} may gain privileges")
+        rule(service.get("read_only") is True, f"{where} may write to its root")
+        rule("memory" in service["deploy"]["resources"]["limits"], f"{where} has no limit of memory")
+        rule("logging" in service and "restart" in service, f"{where} logs without end or is not restarted")
+        rule(re.fullmatch(r"\$\{[A-Z_]+:-[a-z0-9/.-]+:v?[0-9.]+\}", service["image"]), f"{where} names no version: {service['image']}")
+        for port in service.get("ports", []):
+            rule(port.startswith("127.0.0.1:"), f"{where} is published to the world")
+        for volume in service.get("volumes", []):
+            source, target, *mode = volume.split(":")
+            if source.startswith("./"):
+                rule(Path(source).exists(), f"{where}: {source} is not there")
+            rule(mode == ["ro"] or "/" not in source, f"{where} may write to {source}")
+    scraped = yaml.safe_load(Path("docker/observability/prometheus/prometheus.yml").read_text())["scrape_configs"][0]
+    rule(sorted(scraped["dns_sd_configs"][0]["names"]) == sorted(SERVICES), f"observability: scraped is {scraped}")
+    headings = {re.sub(r"[^a-z0-9_ -]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.+)$", run_books, re.M)}
+    for group in rules["groups"]:
+        for alert in group["rules"]:
+            file, _, anchor = alert["annotations"]["runbook"].partition("#")
+            rule(file == "docs/operations/run-books.md" and anchor in headings, f"alert {alert['alert']}: no run book #{anchor}")
+            rule(alert["labels"]["severity"] in ("page", "ticket"), f"alert {alert['alert']}: no severity")
+
+
 def dockerfile(text):
     stages = re.findall(r"^FROM (\S+)(?: AS (\S+))?", text, re.M)
     rule(stages[-1][1] == "service", "Dockerfile: the last stage is what is built by default")
@@ -189,6 +216,11 @@ out = Path(sys.argv[1])
 for overlay in ("dev", "prod"):
     kubernetes(overlay, load(out / f"{overlay}.yaml"))
 compose(yaml.safe_load(Path("docker-compose.prod.yml").read_text()))
+observability(
+    yaml.safe_load(Path("docker/observability/compose.yml").read_text()),
+    yaml.safe_load(Path("docker/observability/prometheus/rules.yml").read_text()),
+    Path("docs/operations/run-books.md").read_text(),
+)
 dockerfile(Path("docker/Dockerfile").read_text())
 units()
 for breach in breaches:

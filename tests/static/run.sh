@@ -11,6 +11,8 @@ need() { # command, Debian package
 need nginx nginx-light
 need systemd-analyze systemd
 need python3 python3
+# Its server is not started: only the checker of its rules is needed.
+RUNLEVEL=1 need promtool prometheus
 compose() { if docker compose version > /dev/null 2>&1; then docker compose "$@"; else docker-compose "$@"; fi; }
 docker compose version > /dev/null 2>&1 || need docker-compose docker-compose
 
@@ -42,6 +44,14 @@ compose -f docker-compose.prod.yml config > $out/compose.yaml
 if docker stack config --help > /dev/null 2>&1; then
     sed '/^    depends_on:/d' docker-compose.prod.yml | docker stack config -c - > $out/swarm.yaml
 fi
+
+# The rules, the rules played on made-up series, and the dashboards as their source makes them.
+promtool check config --syntax-only docker/observability/prometheus/prometheus.yml > /dev/null
+promtool check rules docker/observability/prometheus/rules.yml > /dev/null
+promtool test rules tests/static/rules.yml
+python3 docker/observability/dashboards.py $out/dashboards
+diff -r $out/dashboards docker/observability/grafana/dashboards || { echo "run docker/observability/dashboards.py" >&2; exit 1; }
+compose -f docker-compose.prod.yml -f docker/observability/compose.yml config > $out/observability.yaml
 
 nginx -t -q -c "$PWD/docker/nginx.conf" -g 'daemon off;'
 
