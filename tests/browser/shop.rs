@@ -32,6 +32,7 @@ impl Shop {
         let folder = tempfile::tempdir().unwrap();
         let person = |(role, name): (&str, &str)| format!("{role}:{name}@example.in:{PASSWORD}");
         let system = System::start(Place {
+            settings: Vec::new(),
             database_url: database.url(),
             redis_url: redis.url(),
             ports: Ports::Free,

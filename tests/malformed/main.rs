@@ -121,6 +121,7 @@ async fn knock_at_all(least: usize, is_meant: impl Fn(&Door) -> bool) {
     let folder = tempfile::tempdir().unwrap();
     let people = ["operator", "finance"].map(|role| format!("{role}:{role}@example.in:{PASSWORD}")).to_vec();
     let place = Place {
+        settings: Vec::new(),
         database_url: database.url(),
         redis_url: redis.url(),
         ports: Ports::Free,

@@ -36,6 +36,7 @@ pub struct Story {
     sub_id: String,
     purchase: String,
     order: Option<OrderId>,
+    called: Option<String>,
 }
 
 impl Story {
@@ -43,6 +44,11 @@ impl Story {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Gives the click a correlation id, as the edge does.
+    pub fn called(&mut self, id: &str) {
+        self.called = Some(id.to_owned());
     }
 
     /// The shopper follows an offer to the merchant, and the click is written down.
@@ -54,6 +60,7 @@ impl Story {
         let browser =
             "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36";
         let request = http().get(&link).header("cookie", format!("token={token}")).header("user-agent", browser);
+        let request = self.called.iter().fold(request, |request, id| request.header("x-request-id", id));
         let answer = request.send().await.expect("the redirector answers");
         let answered = begin.elapsed();
         assert_eq!(answer.status(), 302, "{link}");

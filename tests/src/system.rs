@@ -45,6 +45,8 @@ pub struct Place {
     pub folder: std::path::PathBuf,
     /// People of the console, as `ROLE:MAIL:PASSWORD`.
     pub people: Vec<String>,
+    /// Settings of the services besides, or instead of, those that the system needs.
+    pub settings: Vec<(String, String)>,
 }
 
 /// Who and what the seed put there.
@@ -125,6 +127,14 @@ impl System {
         self.services.insert(name, service);
     }
 
+    /// Every value that only the services may know.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<String> {
+        let is_secret = |key: &str| ["SECRET", "TOKEN", "KEY", "AUTH"].iter().any(|word| key.contains(word));
+        let secrets = self.environment.iter().filter(|(key, _)| is_secret(key) && !key.contains("PUBLIC"));
+        secrets.map(|(_, value)| value.clone()).collect()
+    }
+
     /// A running service.
     pub fn service(&mut self, name: &str) -> &mut Service {
         self.services.get_mut(name).expect("a service of the system")
@@ -145,6 +155,12 @@ impl System {
     #[must_use]
     pub fn at(&self, name: &str, path: &str) -> String {
         format!("{}{path}", self.services[name].http())
+    }
+
+    /// The address of a service's ops side, with a path.
+    #[must_use]
+    pub fn ops(&self, name: &str, path: &str) -> String {
+        format!("{}{path}", self.services[name].ops())
     }
 
     /// A connection to the database.
@@ -243,6 +259,7 @@ async fn environment(place: &Place, sim: &Sim) -> Vec<(String, String)> {
     for template in ["otp", "order_confirmation", "cashback_credited", "withdrawal_processed"] {
         environment.push((format!("MSG91_TEMPLATE_ID_{}", template.to_uppercase()), flow(template)));
     }
+    environment.extend(place.settings.iter().cloned());
     environment
 }
 

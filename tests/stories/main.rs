@@ -2,4 +2,7 @@
 
 mod bad_input;
 mod endings;
+mod metrics;
+mod planted;
 mod shopper;
+mod traces;

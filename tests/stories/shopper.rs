@@ -16,6 +16,11 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn open() -> Self {
+        Self::open_with(&[]).await
+    }
+
+    /// With settings of one's own.
+    pub(crate) async fn open_with(settings: &[(&str, &str)]) -> Self {
         let (database, redis) = (Database::empty().await, Redis::durable());
         let folder = tempfile::tempdir().unwrap();
         let system = System::start(Place {
@@ -24,6 +29,7 @@ impl Stage {
             ports: Ports::Free,
             folder: folder.path().to_owned(),
             people: Vec::new(),
+            settings: settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
         })
         .await;
         Self { system, redis, _database: database, _folder: folder }

@@ -61,6 +61,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let servers = Servers::start(&options.folder)?;
     teller.say("migrating, seeding, starting the simulated providers and six services");
     let place = Place {
+        settings: Vec::new(),
         database_url: servers.database_url.clone(),
         redis_url: servers.redis_url(),
         ports: Ports::From(options.port),

@@ -112,7 +112,8 @@ fn promise(
     carried: &Carried,
 ) -> Result<(), StoreError> {
     if let Some(event) = ShopperEvent::of(&mail) {
-        promises.push(Promise::of(&NotifyShopper { user_id: user.id, event }, Lane::Normal)?);
+        let shown = NotifyShopper { user_id: user.id, event };
+        promises.push(Promise::of(&shown, Lane::Normal)?.on(carried.clone()));
     }
     if let Some(to) = user.email.clone() {
         let name = Some(user.name.clone());
