@@ -47,6 +47,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("prometheus", &["telemetry"]),
     ("tracing-subscriber", &["telemetry", "provider-sim"]),
     ("lettre", &["notifier"]),
+    ("object_store", &["cron"]),
     ("openssl", &[]),
     ("native-tls", &[]),
     ("aws-lc-rs", &[]),

@@ -131,6 +131,8 @@ typed_ids! {
     AuditId,
     /// Money to be moved by hand.
     AdjustmentId,
+    /// A wallet's balance to be set right by two persons.
+    WalletRepairId,
 }
 
 impl ClickId {

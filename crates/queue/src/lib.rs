@@ -89,6 +89,7 @@ mod lease;
 mod measure;
 #[cfg(test)]
 mod model;
+pub mod presence;
 mod producer;
 mod scripts;
 mod settings;

@@ -4,12 +4,16 @@
 //! `merchant:<id>` or `all`) in its commit, by triggers, whoever makes it. What an offer promised at each version stays
 //! in `offer_versions`.
 
+mod pages;
+
 use chrono::{DateTime, Utc};
 use deadpool_postgres::GenericClient;
 use domain::ids::{MerchantId, OfferId, ProductId};
 use domain::money::{BasisPoints, Paise};
 use domain::network::Network;
 use tokio_postgres::Row;
+
+pub use pages::{PublicPage, public_pages};
 
 use crate::statements::{execute, query, query_opt};
 use crate::{StoreError, sql};

@@ -24,6 +24,18 @@ pub async fn services(client: &impl GenericClient) -> Result<Vec<(String, i32, D
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
 }
 
+/// Up to which moment each network that was ever asked has been read; for one that never was, when it was first asked.
+pub async fn sync_standing(client: &impl GenericClient) -> Result<Vec<(String, DateTime<Utc>)>, StoreError> {
+    let rows = query(client, sql!("upkeep/sync_standing.sql"), &[]).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// How many dead letters each queue had at its first sample from `from` on.
+pub async fn dead_before(client: &impl GenericClient, from: DateTime<Utc>) -> Result<Vec<(String, i64)>, StoreError> {
+    let rows = query(client, sql!("upkeep/dead_before.sql"), &[&from]).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
 /// How a queue stood at a minute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {

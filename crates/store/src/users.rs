@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use deadpool_postgres::GenericClient;
-use domain::contact::{EmailAddress, Mobile};
+use domain::contact::{EmailAddress, InvalidContact, Mobile};
 use domain::ids::UserId;
 use domain::jobs::Language;
+use domain::money::Paise;
 use tokio_postgres::Row;
 
 use crate::statements::{execute, query, query_opt};
@@ -66,15 +67,63 @@ pub async fn set_frozen(client: &impl GenericClient, id: UserId, frozen: bool) -
     Ok(client.execute(statement, &[&id]).await? == 1)
 }
 
+/// A shopper whose cashback has been pending for long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LongPending {
+    /// The shopper.
+    pub user_id: UserId,
+    /// The name used in greetings.
+    pub name: String,
+    /// Where mails go.
+    pub email: EmailAddress,
+    /// The language of mails.
+    pub lang: Language,
+    /// How much in all.
+    pub amount: Paise,
+    /// From how many purchases.
+    pub purchases: i64,
+}
+
+/// Shoppers with cashback pending of purchases before `before`, who have a mail address and want reminders; the next
+/// `limit` of them after `last`, in the order of their ids.
+pub async fn long_pending(
+    client: &impl GenericClient,
+    before: DateTime<Utc>,
+    last: Option<UserId>,
+    limit: usize,
+) -> Result<Vec<LongPending>, StoreError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = query(client, sql!("users/long_pending.sql"), &[&before, &last, &limit]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(LongPending {
+                user_id: row.try_get(0)?,
+                name: row.try_get(1)?,
+                email: address(row.try_get(2)?)?,
+                lang: language(row.try_get(3)?),
+                amount: row.try_get(4)?,
+                purchases: row.try_get(5)?,
+            })
+        })
+        .collect()
+}
+
+fn address(text: &str) -> Result<EmailAddress, StoreError> {
+    text.parse().map_err(|error: InvalidContact| StoreError::WrongRow(error.to_string()))
+}
+
+fn language(code: &str) -> Language {
+    if code == Language::Hi.code() { Language::Hi } else { Language::En }
+}
+
 fn user(row: &Row) -> Result<User, StoreError> {
-    let email = row.try_get::<_, Option<String>>(2)?.map(|text| text.parse()).transpose();
     let mobile = row.try_get::<_, Option<String>>(3)?.map(|text| text.parse()).transpose();
     Ok(User {
         id: row.try_get(0)?,
         name: row.try_get(1)?,
-        email: email.map_err(|error: domain::contact::InvalidContact| StoreError::WrongRow(error.to_string()))?,
-        mobile: mobile.map_err(|error: domain::contact::InvalidContact| StoreError::WrongRow(error.to_string()))?,
-        lang: if row.try_get::<_, &str>(4)? == Language::Hi.code() { Language::Hi } else { Language::En },
+        email: row.try_get::<_, Option<&str>>(2)?.map(address).transpose()?,
+        mobile: mobile.map_err(|error: InvalidContact| StoreError::WrongRow(error.to_string()))?,
+        lang: language(row.try_get(4)?),
         created_at: row.try_get(5)?,
         frozen_at: row.try_get(6)?,
     })

@@ -64,7 +64,7 @@ pub(crate) struct Done {
 
 /// Words in the address after an action, and what they say. Only these can be said, so a link cannot put words into our
 /// mouth.
-const NOTES: [(&str, &str); 18] = [
+const NOTES: [(&str, &str); 20] = [
     ("replayed", "The job is back on its queue."),
     ("deleted", "The dead letter is deleted."),
     ("paused", "The queue is paused: nothing is claimed from it."),
@@ -81,6 +81,8 @@ const NOTES: [(&str, &str); 18] = [
     ("unfrozen", "This shopper can withdraw again."),
     ("adjusted", "The adjustment waits for a second person."),
     ("decided", "The adjustment is decided."),
+    ("repair-asked", "The repair waits for a second person."),
+    ("repair-decided", "The repair is decided."),
     ("ended", "The sessions are ended."),
     ("revoked", "The token is void."),
 ];

@@ -1,6 +1,7 @@
 //! Shoppers' wallets: what is in them and why, freezing, and money moved by hand by two persons.
 
 mod adjust;
+mod repair;
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
@@ -11,9 +12,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::wallet::{self, Line, Overview};
 use store::withdrawals::{self, Withdrawal};
-use store::{StoreError, adjustments, users};
+use store::{StoreError, adjustments, drifts, users};
 
 pub(crate) use self::adjust::{approve, ask, list as adjustments_page, refuse};
+pub(crate) use self::repair::{
+    approve as approve_repair, ask as ask_repair, list as repairs_page, refuse as refuse_repair,
+};
 use crate::access::Who;
 use crate::deed::Act;
 use crate::error::PageError;
@@ -98,6 +102,8 @@ struct WalletPage {
     lines: Vec<Line>,
     withdrawals: Vec<Withdrawal>,
     adjustments: Vec<adjustments::Adjustment>,
+    /// What the balance holds beyond what the entries come to.
+    drift: Paise,
 }
 
 impl WalletPage {
@@ -108,7 +114,9 @@ impl WalletPage {
         let lines = wallet::statement(&client, id, None, 100).await?;
         let withdrawals = withdrawals::list(&client, Some(id), None, None, 20).await?;
         let adjustments = adjustments::list(&client, Some(id), 20).await?;
-        Ok(Self { page, shopper: Shopper::of(user, revealed), revealed, wallet, lines, withdrawals, adjustments })
+        let drift = drifts::of_wallet(&client, id).await?;
+        let shopper = Shopper::of(user, revealed);
+        Ok(Self { page, shopper, revealed, wallet, lines, withdrawals, adjustments, drift })
     }
 }
 

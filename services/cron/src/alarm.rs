@@ -1,5 +1,8 @@
 //! Tells admins of a trouble once when it begins and once when it ends.
 
+use std::collections::HashSet;
+use std::fmt::Write as _;
+
 use domain::ids::AuditId;
 use store::{GenericClient, alerts};
 
@@ -51,4 +54,56 @@ async fn tell(
 ) -> anyhow::Result<()> {
     alerts::tell(client, &settings.alert_emails, &format!("alert:{id}"), title, detail).await?;
     Ok(())
+}
+
+/// Troubles of one kind that began or ended.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Turn {
+    pub(crate) began: usize,
+    pub(crate) ended: usize,
+}
+
+/// How many of many are told one by one in a mail. The console shows all.
+const TOLD: usize = 20;
+
+/// Notes all troubles of one kind, each under `<kind>:<subject>` with its text, and ends those that are not among them.
+/// However many began or ended, it is one mail for each of the two.
+pub(crate) async fn set_all(
+    client: &impl GenericClient,
+    settings: &Settings,
+    (kind, title): (&str, &str),
+    troubles: &[(String, String)],
+) -> anyhow::Result<Turn> {
+    let (mut began, mut last) = (Vec::new(), HashSet::new());
+    for (subject, text) in troubles {
+        let key = format!("{kind}:{subject}");
+        if alerts::open(client, &key, title, text).await? {
+            began.push(text.as_str());
+        }
+        last.insert(key);
+    }
+    let mut ended = 0;
+    for key in alerts::open_keys(client, &format!("{kind}:")).await? {
+        if !last.contains(&key) && alerts::close(client, &key).await?.is_some() {
+            ended += 1;
+        }
+    }
+    if !began.is_empty() {
+        tracing::error!(alert = kind, title, count = began.len(), "troubles begin");
+        tell(client, settings, AuditId::generate(), title, &in_lines(&began)).await?;
+    }
+    if ended > 0 {
+        tracing::info!(alert = kind, title, count = ended, "troubles ended");
+        let text = format!("{ended} of them ended by themselves or were mended; {} are left.", troubles.len());
+        tell(client, settings, AuditId::generate(), &format!("Over: {title}"), &text).await?;
+    }
+    Ok(Turn { began: began.len(), ended })
+}
+
+fn in_lines(texts: &[&str]) -> String {
+    let mut text = texts.iter().take(TOLD).copied().collect::<Vec<_>>().join("\n");
+    if texts.len() > TOLD {
+        let _ = write!(text, "\n… and {} more, which the console shows.", texts.len() - TOLD);
+    }
+    text
 }

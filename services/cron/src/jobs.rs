@@ -1,12 +1,17 @@
 //! Every job: one file and one line each.
 
-mod clean_logs;
+pub(crate) mod clean_logs;
+pub(crate) mod clean_spool;
 mod ensure_partitions;
 mod expire_offers;
 mod expire_sessions;
+mod remind_pending;
 mod requeue_stale_webhooks;
+pub(crate) mod sitemap;
 mod sweep_outbox;
+mod sync_inventory;
 mod sync_networks;
+mod verify_wallets;
 mod worker_watch;
 
 use anyhow::Context as _;
@@ -23,11 +28,16 @@ fn all() -> Vec<Box<dyn CronJob>> {
         Box::new(sweep_outbox::SweepOutbox),
         Box::new(requeue_stale_webhooks::RequeueStaleWebhooks),
         Box::new(expire_sessions::ExpireSessions),
+        Box::new(sync_inventory::SyncInventory),
         Box::new(ensure_partitions::EnsurePartitions),
         Box::new(expire_offers::ExpireOffers),
         Box::new(sync_networks::SINCE_LAST_TIME),
         Box::new(sync_networks::LAST_MONTH),
         Box::new(sync_networks::LAST_QUARTER),
+        Box::new(verify_wallets::VerifyWallets),
+        Box::new(clean_spool::CleanSpool),
+        Box::new(sitemap::Sitemap),
+        Box::new(remind_pending::RemindPending),
         Box::new(clean_logs::CleanLogs),
     ]
 }

@@ -1,14 +1,18 @@
 //! Decides when. Several replicas may run; each nominal time is carried out once.
 
 mod alarm;
+mod archive;
 mod certificates;
 mod command;
+mod depot;
+mod feed;
 mod job;
 mod jobs;
 mod plan;
 mod schedule;
 mod scheduler;
 mod settings;
+mod sitemap;
 mod standing;
 
 use std::process::ExitCode;
@@ -34,7 +38,7 @@ async fn run(command: Option<Command>, settings: Arc<Settings>, life: Life) -> a
     let entries = jobs::entries(&settings)?;
     let scheduler = Scheduler::new(entries, pool.clone(), kv.clone(), settings.clone(), Time::Database);
     if let Some(command) = command {
-        return command.run(&scheduler).await;
+        return command.run(&scheduler, &settings, &pool).await;
     }
     let (postgres, redis) = (pool.clone(), kv.clone());
     life.ready("postgres", move || {

@@ -6,6 +6,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -27,8 +28,6 @@ use crate::plan::{self, Overlap, Plan};
 use crate::schedule::Schedule;
 use crate::settings::Settings;
 
-/// How long a run is held without a sign of life. Renewed four times in that time; fail-over is within it and a tick.
-pub(crate) const LEASE: TimeDelta = TimeDelta::seconds(8);
 /// How often due times and orphans are looked for.
 const TICK: Duration = Duration::from_secs(1);
 /// How long runs may go on after the signal; then they are given back.
@@ -204,7 +203,7 @@ impl Scheduler {
                     dry_run: false,
                     passed_over: if index == 0 { i32::try_from(due.passed_over).unwrap_or(i32::MAX) } else { 0 },
                 };
-                if let Some(held) = cron_runs::claim(&client, &wanted, &self.worker, LEASE).await? {
+                if let Some(held) = cron_runs::claim(&client, &wanted, &self.worker, self.settings.lease).await? {
                     claimed.push(Claimed { entry: entry.clone(), held, scheduled_for: time, dry_run: false });
                 } else if !cron_runs::exists(&client, &standing.job, time).await? {
                     // Another run of this job runs. The order of times is kept: later ones wait with this one.
@@ -226,7 +225,7 @@ impl Scheduler {
         let mut claimed = Vec::new();
         for orphan in cron_runs::orphans(&client).await? {
             let Some(entry) = self.entries.iter().find(|entry| entry.job.name() == orphan.job) else { continue };
-            if let Some(held) = cron_runs::take(&client, &orphan, &self.worker, LEASE).await? {
+            if let Some(held) = cron_runs::take(&client, &orphan, &self.worker, self.settings.lease).await? {
                 let Orphan { scheduled_for, dry_run, requested, .. } = orphan;
                 if !requested {
                     tracing::warn!(job = orphan.job, %scheduled_for, attempt = held.attempt, "a run is taken over");
@@ -254,7 +253,7 @@ impl Scheduler {
             dry_run,
             passed_over: 0,
         };
-        let held = cron_runs::claim(&self.pool.get().await?, &wanted, &self.worker, LEASE).await?;
+        let held = cron_runs::claim(&self.pool.get().await?, &wanted, &self.worker, self.settings.lease).await?;
         Ok(held.map(|held| Claimed { entry: entry.clone(), held, scheduled_for: at, dry_run }))
     }
 
@@ -269,9 +268,11 @@ impl Scheduler {
             )
         });
         let begin = std::time::Instant::now();
+        // Set when the outcome is being written: a run that is not held any more because it has ended is not lost.
+        let ending = AtomicBool::new(false);
         let outcome = tokio::select! {
-            outcome = self.attempts(&claimed).instrument(span) => outcome,
-            () = self.hold(held) => {
+            outcome = self.attempts(&claimed, &ending).instrument(span) => outcome,
+            () = self.hold(held, &ending) => {
                 self.meters.lost.add(1, &[KeyValue::new("job", name)]);
                 tracing::warn!(job = name, run = %held.id, "the run was lost to another replica");
                 None
@@ -292,14 +293,16 @@ impl Scheduler {
     }
 
     /// Renews the lease; returns when it is lost.
-    async fn hold(&self, held: Held) {
-        let lease = LEASE.to_std().unwrap_or_default();
+    async fn hold(&self, held: Held, ending: &AtomicBool) {
+        let lease = self.settings.lease.to_std().unwrap_or_default();
         let mut renewed = std::time::Instant::now();
         loop {
             tokio::time::sleep(lease / 4).await;
-            let answer = async { anyhow::Ok(cron_runs::renew(&self.pool.get().await?, held, LEASE).await?) };
+            let answer =
+                async { anyhow::Ok(cron_runs::renew(&self.pool.get().await?, held, self.settings.lease).await?) };
             match tokio::time::timeout(lease / 2, answer).await {
                 Ok(Ok(true)) => renewed = std::time::Instant::now(),
+                Ok(Ok(false)) if ending.load(Ordering::Relaxed) => std::future::pending().await,
                 Ok(Ok(false)) => return,
                 // Postgres does not answer: nobody can take the run over either, but we cannot know.
                 Ok(Err(_)) | Err(_) => {
@@ -311,7 +314,7 @@ impl Scheduler {
         }
     }
 
-    async fn attempts(&self, claimed: &Claimed) -> Option<Result<Report, String>> {
+    async fn attempts(&self, claimed: &Claimed, ending: &AtomicBool) -> Option<Result<Report, String>> {
         let Claimed { entry, held, .. } = claimed;
         let mut attempt = held.attempt;
         loop {
@@ -320,6 +323,7 @@ impl Scheduler {
                 Ok(report) => {
                     let report_value = report.clone().into_value();
                     tracing::info!(job = entry.job.name(), report = %report_value, "done");
+                    ending.store(true, Ordering::Relaxed);
                     return self.finish(*held, &report_value, None, attempt).await.then_some(Ok(report));
                 }
                 Err(error) => format!("{error:#}"),
@@ -327,6 +331,7 @@ impl Scheduler {
             tracing::warn!(job = entry.job.name(), attempt, error.chain = error, "an attempt failed");
             if attempt >= entry.plan.attempts {
                 let nothing = Report::new().into_value();
+                ending.store(true, Ordering::Relaxed);
                 return self.finish(*held, &nothing, Some(&error), attempt).await.then_some(Err(error));
             }
             attempt += 1;

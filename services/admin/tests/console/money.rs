@@ -129,3 +129,57 @@ async fn a_wallet_is_found_by_whatever_names_its_shopper() {
     }
     assert_eq!(stage.call(Method::GET, "/wallets", None).await.0, 400, "whose is not said");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_balance_is_repaired_only_when_two_persons_agree_on_the_sum_that_both_saw() {
+    let stage = Stage::start().await;
+    let id = shopper(&stage).await;
+    let (first, viewer) = (stage.person("finance").await, stage.person("viewer").await);
+    stage.add_person("second@example.in", "finance");
+    let second = stage.log_in("second@example.in").await;
+    let why = ("reason", "somebody wrote past the ledger");
+    let repair = format!("/admin/wallets/{id}/repair");
+    assert_eq!(first.post(&repair, &[why]).await.status(), 409, "nothing is wrong");
+    let tamper = async |paise: i64| {
+        let client = stage.database.client().await;
+        let sql = "UPDATE wallet_balances SET balance_paise = balance_paise + $2 WHERE user_id = $1";
+        client.execute(sql, &[&id, &paise]).await.unwrap();
+    };
+    tamper(5_000).await;
+    {
+        let client = stage.pool.get().await.unwrap();
+        let drifts = wallet::drift(&client, 10).await.unwrap();
+        store::drifts::note(&client, &drifts).await.unwrap();
+        store::alerts::open(&client, &format!("wallet-drift:{id}"), "t", "d").await.unwrap();
+    }
+    let page = first.get(&format!("/admin/wallets/{id}")).await;
+    assert!(page.contains("holds ₹50.00 that its entries do not account for") && page.contains(&repair), "{page}");
+    assert_eq!(viewer.post(&repair, &[why]).await.status(), 403);
+    assert!(first.act(&repair, &[why]).await.contains("waits for a second person"));
+    assert_eq!(second.post(&repair, &[why]).await.status(), 409, "one is asked for already");
+    let asked = async || {
+        let client = stage.pool.get().await.unwrap();
+        store::drifts::list_repairs(&client, None, 1).await.unwrap()[0].id.to_string()
+    };
+    let id_of_first = asked().await;
+    let approve = format!("/admin/repairs/{id_of_first}/approve");
+    assert_eq!(first.post(&approve, &[why]).await.status(), 409, "the asker does not decide");
+    // It drifts further meanwhile: what was looked at is not what would be repaired.
+    tamper(1).await;
+    assert_eq!(second.post(&approve, &[why]).await.status(), 409);
+    assert_eq!(balance(&stage, id).await, Paise::new(5_001));
+    second.act(&format!("/admin/repairs/{id_of_first}/refuse"), &[why]).await;
+    first.act(&repair, &[why]).await;
+    let approve = format!("/admin/repairs/{}/approve", asked().await);
+    assert!(second.act(&approve, &[why]).await.contains("The repair is decided"));
+    assert_eq!(balance(&stage, id).await, Paise::ZERO);
+    assert_eq!(second.post(&approve, &[why]).await.status(), 409, "once");
+
+    let client = stage.pool.get().await.unwrap();
+    assert!(users::find(&client, id).await.unwrap().unwrap().frozen_at.is_none(), "the check's own block is lifted");
+    assert_eq!(store::drifts::count_open(&client).await.unwrap(), 0);
+    assert!(store::alerts::open_keys(&client, "wallet-drift:").await.unwrap().is_empty());
+    assert!(wallet::statement(&client, id, None, 10).await.unwrap().is_empty(), "a repair writes no entry");
+    let deeds: Vec<String> = stage.audit().await.into_iter().map(|(action, ..)| action).collect();
+    assert_eq!(deeds.iter().filter(|deed| deed.starts_with("wallet.repair.")).count(), 4, "{deeds:?}");
+}

@@ -1,5 +1,9 @@
-//! Looks every minute whether somebody is missing: services without a worker, queues that grow old, dead letters that
-//! pile up, runs that should exist and do not. Notes how queues stand, for the charts.
+//! Looks every minute whether somebody is missing: services without a sign of life, queues that grow old, dead letters that
+//! pile up or come fast, networks that are read late, runs that should exist and do not. Notes how queues stand, for the
+//! charts.
+
+mod late;
+mod silent;
 
 use std::collections::BTreeMap;
 
@@ -27,7 +31,7 @@ impl CronJob for WorkerWatch {
     }
 
     fn about(&self) -> &'static str {
-        "Services, queues, dead letters and runs are looked at; troubles are told once"
+        "Services, queues, dead letters, networks and runs are looked at; troubles are told once"
     }
 
     fn plan(&self) -> Plan {
@@ -48,7 +52,9 @@ impl CronJob for WorkerWatch {
         let mut client = context.client().await?;
         let transaction = context.begin(&mut client).await?;
         let mut begun = 0;
-        begun += services(context, &transaction, &alive).await?;
+        begun += silent::look(context, &transaction, &alive).await?;
+        begun += late::networks(context, &transaction).await?;
+        begun += late::dead_letters(context, &transaction, &queues).await?;
         for stats in &queues {
             upkeep::insert_sample(&transaction, &sample(stats, context.scheduled_for)).await?;
             begun += queue_troubles(&context.settings, &transaction, stats).await?;
@@ -63,31 +69,6 @@ impl CronJob for WorkerWatch {
             .count("dead", dead)
             .count("new_troubles", begun))
     }
-}
-
-async fn services(
-    context: &Context,
-    transaction: &Transaction<'_>,
-    alive: &BTreeMap<&str, (i32, DateTime<Utc>)>,
-) -> anyhow::Result<u32> {
-    for (service, (workers, beat)) in alive {
-        upkeep::note_service(transaction, service, *workers, *beat).await?;
-    }
-    let mut begun = 0;
-    for (service, _, last_beat) in upkeep::services(transaction).await? {
-        let silent = (context.now - last_beat).num_seconds();
-        let gone = !alive.contains_key(service.as_str()) && silent > context.settings.service_gone_s;
-        let back = alive.contains_key(service.as_str());
-        let key = format!("service-gone:{service}");
-        if gone {
-            let title = format!("No worker of {service} is alive");
-            let detail = format!("The last sign of life came {} min ago. Its queues wait.", silent / 60);
-            begun += u32::from(alarm::raise(transaction, &context.settings, &key, &title, &detail).await?);
-        } else if back {
-            alarm::settle(transaction, &context.settings, &key).await?;
-        }
-    }
-    Ok(begun)
 }
 
 async fn queue_troubles(settings: &Settings, transaction: &Transaction<'_>, stats: &QueueStats) -> anyhow::Result<u32> {

@@ -13,7 +13,7 @@ use queue::{Handler, JobContext, JobError, Outcome};
 use serde::Deserialize;
 use serde_json::json;
 use store::withdrawals::{self, PayoutError, Withdrawal};
-use store::{Pool, StoreError};
+use store::{Pool, StoreError, users};
 
 use super::event::Payout;
 use super::payout::told;
@@ -96,6 +96,11 @@ impl Payouts {
         };
         if withdrawal.payout_id.is_some() || withdrawal.returned_at.is_some() {
             return Ok(());
+        }
+        let shopper = users::find(&self.pool.get().await.map_err(stored)?, withdrawal.user_id).await.map_err(stored)?;
+        if shopper.is_none_or(|shopper| shopper.frozen_at.is_some()) {
+            let text = "withdrawals of this shopper are blocked; the payout begins when they are allowed again";
+            return Err(JobError::Defer(LOCKED_PAUSE, anyhow::anyhow!(text)));
         }
         match self.create(settings, &withdrawal).await? {
             Made::Payout(payout) => self.made(id, &payout).await,

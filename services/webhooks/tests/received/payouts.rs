@@ -91,3 +91,34 @@ async fn a_payout_that_razorpay_refuses_gives_the_money_back_and_tells_a_person(
         1
     );
 }
+
+#[tokio::test]
+async fn a_payout_of_a_shopper_whose_withdrawals_were_blocked_meanwhile_waits() {
+    let sim = Sim::start();
+    let shop = shop(&sim).await;
+    let user = shop.shopper().await;
+    shop.credit(user, 500).await;
+    let new = NewWithdrawal {
+        id: WithdrawalId::generate(),
+        user_id: user,
+        amount: Paise::new(50_000),
+        fund_account_id: "fa_SYNTH000000001".to_owned(),
+        idempotency_key: "w".to_owned(),
+    };
+    // In one commit, so that the payout cannot begin in between.
+    let mut client = shop.client().await;
+    let transaction = client.transaction().await.unwrap();
+    withdrawals::request(&transaction, &new).await.unwrap();
+    store::users::set_frozen(&transaction, user, true).await.unwrap();
+    transaction.commit().await.unwrap();
+    eventually_true("the payout is put off", SOON, async || {
+        queue::admin::stats(&shop.kv(), domain::job::Queue::Payments).await.unwrap().delayed == 1
+    })
+    .await;
+    assert_eq!(sim.get("/_sim/payouts").await["payouts"].as_array().unwrap().len(), 0);
+    store::users::set_frozen(&shop.client().await, user, false).await.unwrap();
+    let job = domain::jobs::payment::StartPayout { withdrawal_id: new.id };
+    queue::Producer::new(shop.kv()).enqueue(queue::Enqueue::new(&job)).await.unwrap();
+    ends(&shop, new.id, WithdrawalStatus::Processed).await;
+    assert_eq!(sim.get("/_sim/payouts").await["payouts"].as_array().unwrap().len(), 1);
+}

@@ -1,0 +1,1 @@
+SELECT count(*) FROM wallet_drifts WHERE ended_at IS NULL

@@ -1,0 +1,1 @@
+SELECT wallet_drift($1)

@@ -1,0 +1,1 @@
+SELECT repair_wallet($1, $2)

@@ -1,0 +1,121 @@
+//! A Postgres of its own with as much in it as is asked for, and runs of the real binary that are measured.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use testkit::{Redis, binary};
+use tokio_postgres::{Client, NoTls};
+
+/// How a run went.
+pub(crate) struct Ran {
+    pub(crate) took: Duration,
+    pub(crate) peak_mib: f64,
+}
+
+pub(crate) struct World {
+    client: Client,
+    environment: Vec<(&'static str, String)>,
+    _redis: Redis,
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        let server = postgres();
+        let admin = connect(&format!("{server}/postgres")).await;
+        admin.batch_execute("CREATE DATABASE bench").await.unwrap();
+        let url = format!("{server}/bench");
+        let source = config::Map::from([("DATABASE_URL", url.as_str())]);
+        let mut reader = config::Reader::new(&source);
+        let settings = store::Settings::read(&mut reader);
+        store::migrate::run(&store::Pool::connect(&reader.finish(settings).unwrap()).unwrap()).await.unwrap();
+        let (redis, folder) = (Redis::start(), tempfile::tempdir().unwrap());
+        let environment = vec![
+            ("DATABASE_URL", url.clone()),
+            ("REDIS_URL", redis.url()),
+            ("SITEMAP_STORE", folder.path().display().to_string()),
+            ("SITEMAP_BASE_URL", "https://shop.example".to_owned()),
+            ("LOG_FORMAT", "json".to_owned()),
+        ];
+        Self { client: connect(&url).await, environment, _redis: redis, _folder: folder }
+    }
+
+    /// Adds so many ledger entries, twenty a shopper, by the ledger's own function.
+    pub(crate) async fn entries(&self, count: usize) {
+        let shoppers = count / 20;
+        let sql = format!(
+            "CREATE TEMP TABLE IF NOT EXISTS fresh (id uuid);
+             TRUNCATE fresh;
+             WITH added AS (INSERT INTO users (id, name, email, lang) SELECT gen_random_uuid(), 'n', gen_random_uuid() || '@x.in', 'en'
+                            FROM generate_series(1, {shoppers}) RETURNING id)
+             INSERT INTO fresh SELECT id FROM added;
+             SELECT count(*) FROM (SELECT (post_transfers(array_agg(gen_random_uuid()), array_agg('00000000-0000-0000-0000-000000000001'::uuid), array_agg(id),
+                                          array_agg(100 + n), array_agg('cashback_credit'::text), array_agg(id || ':' || n), array_agg('{{}}'::jsonb))).*
+                                   FROM fresh, generate_series(1, 20) n GROUP BY ('x' || substr(id::text, 1, 3))::bit(12)::int) AS posted;
+             ANALYZE"
+        );
+        self.client.batch_execute(&sql).await.unwrap();
+        let row = self.client.query_one("SELECT count(*) FROM wallet_transactions", &[]).await.unwrap();
+        println!("({} entries)", row.get::<_, i64>(0));
+    }
+
+    /// Adds so many offers of one merchant.
+    pub(crate) async fn offers(&self, count: usize) {
+        let sql = format!(
+            "INSERT INTO merchants (id, name, network, campaign_id, tracking_template, allowed_hosts, landing_url, cashback_bps)
+             VALUES ('00000000-0000-7000-8000-000000000001', 'm', 'admitad', '1', 'https://t.example/?s={{click_id}}', '{{shop.example}}', 'https://shop.example', 500)
+             ON CONFLICT DO NOTHING;
+             INSERT INTO offers (id, merchant_id, title, target_url) SELECT gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'o', 'https://shop.example/p'
+             FROM generate_series(1, {count});
+             ANALYZE"
+        );
+        self.client.batch_execute(&sql).await.unwrap();
+    }
+
+    /// `cron run JOB`, whose report must hold `expected`.
+    pub(crate) fn run(&self, job: &str, expected: &str) -> Ran {
+        let mut command = Command::new(binary("cron"));
+        command.env_clear().envs(self.environment.iter().map(|(key, value)| (*key, value.as_str())));
+        let begin = Instant::now();
+        let child = command.args(["run", job]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let id = child.id();
+        // The kernel keeps the peak itself; it is read until the process has gone.
+        let watch = std::thread::spawn(move || {
+            let mut peak = 0.0_f64;
+            while let Some(now) = peak_mib(id) {
+                peak = peak.max(now);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            peak
+        });
+        let output = child.wait_with_output().unwrap();
+        let took = begin.elapsed();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains(expected), "{said}");
+        Ran { took, peak_mib: watch.join().unwrap() }
+    }
+}
+
+fn peak_mib(id: u32) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok()? / 1024.0)
+}
+
+/// A throw-away Postgres that ends with this process.
+fn postgres() -> String {
+    let told = std::env::temp_dir().join(format!("nightly-bench-{}", std::process::id()));
+    std::fs::write(&told, "").unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/setup/postgres.sh");
+    let ended = Command::new(script).env("NEXTEST_ENV", &told).stdout(Stdio::null()).status().unwrap();
+    assert!(ended.success(), "Postgres starts");
+    let text = std::fs::read_to_string(&told).unwrap();
+    std::fs::remove_file(&told).unwrap();
+    text.trim().strip_prefix("TEST_DATABASE_SERVER=").unwrap().to_owned()
+}
+
+async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}

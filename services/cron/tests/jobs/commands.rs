@@ -1,0 +1,27 @@
+//! What people see and steer on the command line.
+
+use crate::stage::{SOON, Stage};
+
+#[tokio::test]
+async fn jobs_are_listed_in_words_and_paused_with_a_reason_and_an_end() {
+    let stage = Stage::set().await;
+    let (well, said) = stage.say(&["list"]);
+    assert!(well && said.contains("verify_wallets") && said.contains("At 03:00"), "{said}");
+    let pause = ["pause", "sitemap", "--reason", "the shop moves", "--until", "2099-01-31T02:00"];
+    let (well, said) = stage.say(&pause);
+    assert!(!well && said.contains("no scheduler has run yet"), "{said}");
+    let scheduler = stage.scheduler("");
+    testkit::eventually_true("the jobs are known", SOON, async || stage.count("cron_jobs").await > 5).await;
+    drop(scheduler);
+    assert!(stage.say(&pause).0);
+    let (_, said) = stage.say(&["list"]);
+    assert!(said.contains("paused until Sat 31 Jan 2099 02:00 by cli: the shop moves"), "{said}");
+    assert!(stage.say(&["resume", "sitemap"]).0);
+    assert!(!stage.say(&["list"]).1.contains("paused"));
+    assert_eq!(
+        stage.count("audit_logs WHERE action IN ('cron.pause', 'cron.resume') AND target = 'cron:sitemap'").await,
+        2
+    );
+    let (well, said) = stage.say(&["run", "no_such_job"]);
+    assert!(!well && said.contains("the jobs are worker_watch, "), "{said}");
+}
