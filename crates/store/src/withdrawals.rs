@@ -113,7 +113,14 @@ pub async fn request(client: &impl GenericClient, new: &NewWithdrawal) -> Result
     let row = query_one(
         client,
         sql!("withdrawals/request.sql"),
-        &[&new.id, &new.user_id, &new.amount, &new.fund_account_id, &new.idempotency_key],
+        &[
+            &new.id,
+            &new.user_id,
+            &new.amount,
+            &new.fund_account_id,
+            &new.idempotency_key,
+            &telemetry::propagation::current_correlation(),
+        ],
     )
     .await?;
     Ok(withdrawal(&row)?)

@@ -234,3 +234,39 @@ async fn a_withdrawal_waits_for_what_is_held_and_for_what_no_network_has_paid() 
     store::cashback::release_held(&mut again, Utc::now(), 100).await.unwrap();
     assert_eq!(count(&shop, "cashback_events WHERE status = 'payable'").await, 1);
 }
+
+#[tokio::test]
+async fn what_a_wish_belongs_to_is_in_its_entry_and_in_its_promise_whoever_calls_the_function() {
+    let shop = Shop::open().await;
+    let asha = shopper_with(&shop, "asha", 50_000).await;
+    let mut client = shop.client().await;
+    let transaction = client.transaction().await.unwrap();
+    transaction.execute("SELECT set_config('shop.correlation_id', 'story-9', true)", &[]).await.unwrap();
+    let wish = "SELECT request_withdrawal($1, $2, 20000, 'fa_test', 'wish-9')";
+    transaction.execute(wish, &[&WithdrawalId::generate(), &asha]).await.unwrap();
+    transaction.commit().await.unwrap();
+    let sql = "SELECT w.reason->>'correlation_id', o.correlation_id FROM wallet_transactions w, outbox o
+               WHERE w.kind = 'withdrawal' AND o.kind = 'payout.start'";
+    let row = client.query_one(sql, &[]).await.unwrap();
+    let (entry, promise): (Option<String>, Option<String>) = (row.get(0), row.get(1));
+    assert_eq!((entry.as_deref(), promise.as_deref()), (Some("story-9"), Some("story-9")));
+    // The next transaction on the same connection belongs to nothing.
+    let reason: Option<String> = {
+        wallet::post(
+            &client,
+            &Transfer {
+                debit: Account::Adjustments,
+                credit: Account::User(asha),
+                amount: Paise::new(100),
+                kind: TransferKind::Goodwill,
+                key: "after".to_owned(),
+                reason: serde_json::json!({}),
+            },
+        )
+        .await
+        .unwrap();
+        let sql = "SELECT reason->>'correlation_id' FROM wallet_transactions WHERE idempotency_key = 'after'";
+        client.query_one(sql, &[]).await.unwrap().get(0)
+    };
+    assert_eq!(reason, None);
+}
