@@ -2,7 +2,7 @@
 //! replica, so they are there as long as one of them lives, also when no worker does.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use domain::clock::{Clock as _, SystemClock};
@@ -17,10 +17,6 @@ use tokio_util::sync::CancellationToken;
 use crate::certificates;
 
 const EVERY: Duration = Duration::from_secs(15);
-/// Looking for drift reads the whole ledger.
-const LEDGER_EVERY: Duration = Duration::from_mins(30);
-/// So many drifting wallets are counted; one is one too many.
-const DRIFTS: i64 = 1_000;
 /// Tokens that are shown, the next to run out first: names are given by people, and each is a series.
 const TOKENS: i64 = 20;
 
@@ -30,14 +26,7 @@ const SERVICES: [&str; 3] = ["cashback-sync", "notifier", "webhooks"];
 /// Shows how things stand until `shutdown`.
 pub(crate) async fn show(pool: Pool, kv: Kv, certificates: Vec<String>, shutdown: CancellationToken) {
     let gauges = Gauges::new();
-    let mut ledger_due = Instant::now();
     while !shutdown.is_cancelled() {
-        if Instant::now() >= ledger_due {
-            ledger_due = Instant::now() + LEDGER_EVERY;
-            if let Err(error) = gauges.of_ledger(&pool).await {
-                tracing::warn!(error.chain = telemetry::chain(&error), "whether wallets drift could not be read");
-            }
-        }
         if let Err(error) = gauges.of_postgres(&pool).await {
             tracing::warn!(error.chain = telemetry::chain(&error), "how things stand in Postgres could not be read");
         }
@@ -85,7 +74,10 @@ impl Gauges {
                 "network_sync_age_seconds",
                 "How long ago the moment is up to which a network has been read",
             ),
-            drifting: whole("wallets_drifting", "Wallets that do not hold what their entries come to"),
+            drifting: whole(
+                "wallets_drifting",
+                "Wallets that do not hold what their entries come to, as the last check found",
+            ),
             token: whole("api_token_expires_seconds", "How long a program's token is still good, by its name"),
             certificate: whole("certificate_expires_seconds", "How long a certificate is still good, by its file"),
         }
@@ -106,16 +98,10 @@ impl Gauges {
         for (network, read_up_to) in standing::synced(&client).await? {
             self.sync_age.record(seconds(now, read_up_to), &[KeyValue::new("network", network)]);
         }
+        self.drifting.record(store::drifts::count_open(&client).await?, &[]);
         for (name, expires_at) in standing::expiring_tokens(&client, TOKENS).await? {
             self.token.record(seconds(expires_at, now), &[KeyValue::new("token", name)]);
         }
-        Ok(())
-    }
-
-    /// Reads every entry of the ledger.
-    async fn of_ledger(&self, pool: &Pool) -> Result<(), StoreError> {
-        let drifts = store::wallet::drift(&pool.get().await?, DRIFTS).await?;
-        self.drifting.record(i64::try_from(drifts.len()).unwrap_or(DRIFTS), &[]);
         Ok(())
     }
 
