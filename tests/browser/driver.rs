@@ -60,6 +60,8 @@ impl Browser {
             "--disable-dev-shm-usage",
             "--remote-debugging-pipe",
             "--hide-scrollbars",
+            // Pages that glide move under the pointer.
+            "--force-prefers-reduced-motion",
             "--lang=en-IN",
             "--window-size=1280,900",
             &folder,

@@ -4,6 +4,6 @@ mod accessible;
 mod driver;
 mod money;
 mod operations;
-mod pictures;
+mod pages;
 mod roles;
 mod shop;
