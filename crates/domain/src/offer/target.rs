@@ -73,6 +73,10 @@ impl Target {
             return Err(Refused::Host);
         }
         let url = Url::parse(text).map_err(|_no_url| Refused::NotAUrl)?;
+        // Encoding makes three bytes of one, and it is the encoded form that networks have to carry.
+        if url.as_str().len() > MAX_BYTES {
+            return Err(Refused::TooLong);
+        }
         match url.host() {
             // A number that a browser reads as an address (0x7f.1, 2130706433) comes back in dotted form.
             Some(Host::Ipv4(address)) if !authority.starts_with(&address.to_string()) => return Err(Refused::Host),

@@ -137,6 +137,11 @@ fn the_form_that_is_sent_is_judged_too() {
     // An apostrophe ends an address; sent as %27 it is a part of its host.
     let text = "https://shop.in/p.in/r?u%252F%25ttps://shop.in'2Fevi";
     assert_eq!(Target::parse(text, &hosts(), Schemes::HttpsOnly), Err(Refused::Nested));
+    // A quotation mark is sent as %22: what is short enough as it is typed may be too long as it is sent.
+    let page = |marks: usize| format!("https://shop.in/?q={}", "\"".repeat(marks));
+    let sent = Target::parse(&page(660), &hosts(), Schemes::HttpsOnly).unwrap();
+    assert_eq!(sent.as_str().len(), 19 + 3 * 660);
+    assert_eq!(Target::parse(&page(661), &hosts(), Schemes::HttpsOnly), Err(Refused::TooLong));
 }
 
 #[test]
