@@ -11,6 +11,7 @@ use deadpool_postgres::GenericClient;
 use domain::ids::{MerchantId, OfferId, ProductId};
 use domain::money::{BasisPoints, Paise};
 use domain::network::Network;
+use domain::offer::{AllowedHosts, Schemes, TrackingTemplate};
 use tokio_postgres::Row;
 
 pub use pages::{PublicPage, public_pages};
@@ -127,8 +128,17 @@ pub struct LowStock {
     pub low_stock_at: i32,
 }
 
-/// Adds a merchant. Its template is expected to have passed `domain::offer`'s linter.
+/// Whether the redirector could use the merchant. Whether `http` will do is a setting of the redirector, which says so when
+/// it loads the merchant.
+fn lint(merchant: &Merchant) -> Result<(), StoreError> {
+    TrackingTemplate::parse(merchant.network, &merchant.tracking_template, Schemes::HttpToo)?;
+    AllowedHosts::parse(&merchant.allowed_hosts)?;
+    Ok(())
+}
+
+/// Adds a merchant, unless its template or its hosts cannot be used.
 pub async fn insert_merchant(client: &impl GenericClient, merchant: &Merchant) -> Result<(), StoreError> {
+    lint(merchant)?;
     let Merchant {
         id,
         name,
@@ -162,8 +172,10 @@ pub async fn insert_merchant(client: &impl GenericClient, merchant: &Merchant) -
     Ok(())
 }
 
-/// Changes a merchant whose version still is the one read; says whether it was.
+/// Changes a merchant whose version still is the one read; says whether it was. A template or hosts that cannot be used are
+/// refused, as when inserting.
 pub async fn update_merchant(client: &impl GenericClient, merchant: &Merchant) -> Result<bool, StoreError> {
+    lint(merchant)?;
     let Merchant {
         id,
         name,

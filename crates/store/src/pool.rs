@@ -8,6 +8,7 @@ pub use listener::{Listener, Notification};
 
 use config::{ExposeSecret, Reader, SecretString};
 use deadpool_postgres::{Manager, ManagerConfig, RecyclingMethod, Runtime};
+use domain::offer::{InvalidHost, TemplateProblems};
 use tokio_postgres::error::SqlState;
 
 /// A pooled connection. It derefs to [`tokio_postgres::Client`] and caches prepared statements.
@@ -60,6 +61,12 @@ pub enum StoreError {
     /// A row holds what its type forbids.
     #[error("a row holds a wrong value: {0}")]
     WrongRow(String),
+    /// A merchant with this template would lose clicks; nothing was written.
+    #[error("the merchant was not saved")]
+    Template(#[from] TemplateProblems),
+    /// A merchant's list of hosts is wrong; nothing was written.
+    #[error("the merchant was not saved")]
+    Hosts(#[from] InvalidHost),
 }
 
 impl From<deadpool_postgres::PoolError> for StoreError {
@@ -84,7 +91,7 @@ impl StoreError {
                         || ["08", "53", "57"].iter().any(|class| code.code().starts_with(class))
                 }
             },
-            Self::Setup(_) | Self::Payload(_) | Self::WrongRow(_) => false,
+            Self::Setup(_) | Self::Payload(_) | Self::WrongRow(_) | Self::Template(_) | Self::Hosts(_) => false,
         }
     }
 

@@ -112,12 +112,13 @@ impl Shop {
 }
 
 pub(crate) async fn insert_merchant(client: &Client, id: MerchantId, network: Network, campaign: &str) {
+    let carrier = if network == Network::Vcommission { "p1" } else { "subid" };
     let merchant = Merchant {
         id,
         name: format!("Shoes of {network}"),
         network,
         campaign_id: campaign.to_owned(),
-        tracking_template: "https://track.example.com/?subid={click_id}&url={url}".to_owned(),
+        tracking_template: format!("https://track.example.com/?{carrier}={{click_id}}"),
         allowed_hosts: vec!["shoes.example.in".to_owned()],
         landing_url: "https://shoes.example.in/".to_owned(),
         cashback: BasisPoints::new(5_000).unwrap(),

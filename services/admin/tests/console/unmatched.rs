@@ -24,12 +24,13 @@ struct Case {
 
 async fn merchant(stage: &Stage, network: Network) -> MerchantId {
     let id = MerchantId::generate();
+    let carrier = if network == Network::Vcommission { "p1" } else { "subid" };
     let merchant = Merchant {
         id,
         name: "Shoes".to_owned(),
         network,
         campaign_id: "100".to_owned(),
-        tracking_template: "https://track.example.com/?subid={click_id}&url={url}".to_owned(),
+        tracking_template: format!("https://track.example.com/?{carrier}={{click_id}}"),
         allowed_hosts: vec!["shoes.example.in".to_owned()],
         landing_url: "https://shoes.example.in/".to_owned(),
         cashback: BasisPoints::new(5_000).unwrap(),

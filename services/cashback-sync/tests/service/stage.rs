@@ -49,7 +49,7 @@ impl Stage {
                 name: "Shoes".to_owned(),
                 network: Network::Admitad,
                 campaign_id: "100".to_owned(),
-                tracking_template: "https://track.example.com/?subid={click_id}&url={url}".to_owned(),
+                tracking_template: "https://track.example.com/?subid={click_id}&ulp={url}".to_owned(),
                 allowed_hosts: vec!["shoes.example.in".to_owned()],
                 landing_url: "https://shoes.example.in/".to_owned(),
                 cashback: BasisPoints::new(5_000).unwrap(),

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use domain::click::ClickClass;
 use domain::clock::{Clock, SystemClock};
+use domain::ids::MerchantId;
 use domain::money::{BasisPoints, Paise};
 use reqwest::Method;
-use store::catalogue;
+use store::catalogue::{self, Merchant};
 use testkit::eventually_true;
 
 use crate::shop::{PHONE, Shop, click_in, location};
@@ -129,10 +130,8 @@ async fn a_catalogue_that_cannot_be_used_is_our_fault_and_said_so() {
     })
     .await;
     let client = shop.database.pool().get().await.unwrap();
-    let mut merchant = shop.merchant.clone();
-    merchant.tracking_template = "https://ad.admitad.com/g/HASH/?subid3={click_id}&x={your-sub-aff-id}".to_owned();
     assert!(shop.clicks().await.is_empty());
-    assert!(catalogue::update_merchant(&client, &merchant).await.unwrap());
+    shop.spoil_template(&client).await;
     // The offer may have been loaded before its merchant changed, until the change is heard.
     eventually_true("nobody is sent on", Duration::from_secs(10), async || {
         shop.click(&service, shop.offer.id, "192.0.2.7").send().await.unwrap().status() == 503
@@ -141,12 +140,36 @@ async fn a_catalogue_that_cannot_be_used_is_our_fault_and_said_so() {
 }
 
 #[tokio::test]
+async fn what_would_lose_clicks_cannot_be_saved() {
+    let shop = Shop::open().await;
+    let client = shop.database.pool().get().await.unwrap();
+    let save = async |merchant: Merchant| {
+        let new = Merchant { id: MerchantId::generate(), campaign_id: "2".to_owned(), ..merchant.clone() };
+        let errors = [
+            catalogue::insert_merchant(&client, &new).await.map(|()| true),
+            catalogue::update_merchant(&client, &merchant).await,
+        ];
+        errors.map(|error| telemetry::chain(&error.expect_err("it was saved")))
+    };
+    let template = "https://ad.admitad.com/g/HASH/?subid3={click_id}&x={your-sub-aff-id}".to_owned();
+    for error in save(Merchant { tracking_template: template, ..shop.merchant.clone() }).await {
+        assert!(
+            error.contains("not saved") && error.contains("subid3") && error.contains("your-sub-aff-id"),
+            "{error}"
+        );
+    }
+    for error in save(Merchant { allowed_hosts: vec!["*.com".to_owned()], ..shop.merchant.clone() }).await {
+        assert!(error.contains("not saved") && error.contains("*.com"), "{error}");
+    }
+    let rows = client.query("SELECT tracking_template FROM merchants", &[]).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<String>>(), [shop.merchant.tracking_template]);
+}
+
+#[tokio::test]
 async fn templates_that_would_lose_clicks_are_told_at_the_start() {
     let shop = Shop::open().await;
     let client = shop.database.pool().get().await.unwrap();
-    let mut merchant = shop.merchant.clone();
-    merchant.tracking_template = "https://ad.admitad.com/g/HASH/?subid3={click_id}&x={your-sub-aff-id}".to_owned();
-    assert!(catalogue::update_merchant(&client, &merchant).await.unwrap());
+    shop.spoil_template(&client).await;
     let service = shop.redirector(&[]);
     // Nobody has clicked.
     eventually_true("the merchant is told", Duration::from_secs(10), async || {

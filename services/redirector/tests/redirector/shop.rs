@@ -61,6 +61,16 @@ impl Shop {
         offer.id
     }
 
+    /// Gives the merchant a template that loses clicks, past every door of ours: by hand, say.
+    pub(crate) async fn spoil_template(&self, client: &store::Client) {
+        let wrong = "https://ad.admitad.com/g/HASH/?subid3={click_id}&x={your-sub-aff-id}";
+        let rows = client
+            .execute("UPDATE merchants SET tracking_template = $2 WHERE id = $1", &[&self.merchant.id, &wrong])
+            .await
+            .unwrap();
+        assert_eq!(rows, 1);
+    }
+
     /// A running redirector. All of the tests' requests come from a trusted proxy.
     pub(crate) fn redirector(&self, settings: &[(&str, &str)]) -> Service {
         let (database, redis) = (self.database.url(), self.redis.url());
