@@ -3,8 +3,10 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, HeaderName};
 use ipnet::IpNet;
+
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// A list of networks, from a setting: `10.0.0.0/8, 2001:db8::/32, 192.0.2.7`.
 #[derive(Debug, Clone, Default)]
@@ -53,7 +55,7 @@ pub fn address(peer: IpAddr, headers: &HeaderMap, trusted: &Networks) -> IpAddr 
     if trusted.0.is_empty() || !trusted.contain(nearest) {
         return nearest;
     }
-    let hops: Vec<_> = headers.get_all("x-forwarded-for").filter_map(|value| value.to_str().ok()).collect();
+    let hops: Vec<_> = headers.get_all(&X_FORWARDED_FOR).filter_map(|value| value.to_str().ok()).collect();
     for hop in hops.iter().rev().flat_map(|line| line.rsplit(',')) {
         let Some(address) = hop_address(hop.trim()) else { break };
         nearest = address;

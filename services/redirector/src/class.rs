@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 
 use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, HeaderMap, HeaderName};
 use domain::click::ClickClass;
 use domain::ids::{ClickId, OfferId, UserId};
 
@@ -54,21 +55,21 @@ pub(crate) fn of_request(method: &Method, headers: &HeaderMap, user_agents: &Use
     }
 }
 
+static SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
+static PURPOSE: HeaderName = HeaderName::from_static("purpose");
+static X_PURPOSE: HeaderName = HeaderName::from_static("x-purpose");
+static X_MOZ: HeaderName = HeaderName::from_static("x-moz");
+
 /// Chrome and Safari say `Sec-Purpose`, older ones `Purpose` and `X-Purpose`, Firefox said `X-Moz`.
 fn prefetch(headers: &HeaderMap) -> Option<&'static str> {
-    const SAID: [(&str, &str, &str); 6] = [
-        ("sec-purpose", "prefetch", "Sec-Purpose: prefetch"),
-        ("sec-purpose", "prerender", "Sec-Purpose: prerender"),
-        ("purpose", "prefetch", "Purpose: prefetch"),
-        ("x-purpose", "preview", "X-Purpose: preview"),
-        ("x-moz", "prefetch", "X-Moz: prefetch"),
-        ("x-purpose", "prefetch", "X-Purpose: prefetch"),
-    ];
-    let says = |name: &str, word: &str| {
-        let value = headers.get(name).and_then(|value| value.to_str().ok());
-        value.is_some_and(|value| value.to_ascii_lowercase().contains(word))
+    let says = |name: &HeaderName, words: [(&str, &'static str); 2]| {
+        let value = headers.get(name)?.to_str().ok()?.to_ascii_lowercase();
+        words.into_iter().find(|(word, _)| value.contains(word)).map(|(_, reason)| reason)
     };
-    SAID.into_iter().find(|(name, word, _)| says(name, word)).map(|(_, _, reason)| reason)
+    says(&SEC_PURPOSE, [("prefetch", "Sec-Purpose: prefetch"), ("prerender", "Sec-Purpose: prerender")])
+        .or_else(|| says(&PURPOSE, [("prefetch", "Purpose: prefetch"), ("prerender", "Purpose: prerender")]))
+        .or_else(|| says(&X_PURPOSE, [("preview", "X-Purpose: preview"), ("prefetch", "X-Purpose: prefetch")]))
+        .or_else(|| says(&X_MOZ, [("prefetch", "X-Moz: prefetch"), ("prerender", "X-Moz: prerender")]))
 }
 
 /// Notices the same shopper on the same offer within some seconds. Shoppers are told apart by who they are or by what
@@ -116,15 +117,20 @@ impl LastClick {
         Some(Self { click: click.parse().ok()?, offer: offer.parse().ok()? })
     }
 
-    /// The cookie's value.
-    pub(crate) fn value(self) -> String {
-        format!("{}.{}", self.click.as_uuid().simple(), self.offer.as_uuid().simple())
+    /// The whole cookie, as it is set; kept for 30 days.
+    pub(crate) fn cookie(self, secure: bool) -> String {
+        let secure = if secure { "; Secure" } else { "" };
+        let (click, offer) = (self.click.as_uuid().simple(), self.offer.as_uuid().simple());
+        let mut text = String::with_capacity(160);
+        let _infallible =
+            write!(text, "{}={click}.{offer}; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax{secure}", Self::COOKIE);
+        text
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::{HeaderName, HeaderValue};
+    use actix_web::http::header::HeaderValue;
 
     use super::*;
 
@@ -176,7 +182,10 @@ mod tests {
         assert!(!repeats.is_repeat(asha, None, offer, 119_999));
         let click = ClickId::generate();
         let then = click.unix_millis().unwrap();
-        let last = LastClick::parse(&LastClick { click, offer }.value());
+        let cookie = LastClick { click, offer }.cookie(true);
+        let (value, rest) = cookie.strip_prefix("cb_click=").and_then(|text| text.split_once(';')).unwrap();
+        assert!(rest.contains("HttpOnly") && rest.ends_with("; Secure"), "{rest}");
+        let last = LastClick::parse(value);
         assert_eq!(last, Some(LastClick { click, offer }));
         assert!(repeats.is_repeat(None, last, offer, then + 9_000));
         assert!(!repeats.is_repeat(None, last, offer, then + 10_000));

@@ -6,7 +6,7 @@
 //! most what other replicas have in hand during one round trip.
 //!
 //! A client's window is a minute by the clock, shifted by a hash of the client so that not all begin at once. Every
-//! replica computes the same window, so a key's expiry is the same whoever sets it.
+//! replica computes the same window, so a key's expiry is the same whoever sets it; a process sets it once a window.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
@@ -31,6 +31,8 @@ pub(crate) struct Allowance {
     pub(crate) over: u32,
     /// When the window ends, in milliseconds since the Unix epoch.
     pub(crate) ends_ms: u64,
+    /// Whether it is this process' first of the window.
+    pub(crate) opens: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -76,7 +78,7 @@ impl Limiter {
         let hash = self.hash(client);
         let ends_ms = window_end(hash, now_ms);
         let Some(mut shard) = self.shard(hash) else {
-            return Allowance { allowed: true, remaining: 0, over: 0, ends_ms };
+            return Allowance { allowed: true, remaining: 0, over: 0, ends_ms, opens: true };
         };
         shard.sweep(now_ms);
         let window = shard.windows.entry(client).or_insert(Window { ends_ms, ours: 0, others: 0 });
@@ -90,6 +92,7 @@ impl Limiter {
             remaining: self.limit.saturating_sub(counted),
             over: counted.saturating_sub(self.limit),
             ends_ms,
+            opens: window.ours == 1,
         }
     }
 

@@ -19,7 +19,7 @@ use crate::client::Client;
 use crate::limit::{Allowance, Limiter};
 use crate::pages::Notice;
 use crate::record::{self, ClientHash};
-use crate::resolve::{Catalogue, Found, Offer};
+use crate::resolve::{Catalogue, Found, Near, Offer};
 use crate::settings::Visits;
 use crate::ship::{Outcome, Route, Ship};
 use crate::shopper::Shoppers;
@@ -43,6 +43,7 @@ pub(crate) struct Desk {
     ship: Ship,
     shoppers: Shoppers,
     user_agents: UserAgents,
+    near: Near,
 }
 
 impl Desk {
@@ -57,6 +58,7 @@ impl Desk {
                 &visits.sessions.cookie,
             ),
             user_agents: UserAgents::default(),
+            near: Near::default(),
             shared,
         }
     }
@@ -118,7 +120,7 @@ pub(crate) async fn out(request: HttpRequest, desk: web::Data<Desk>) -> HttpResp
             desk.shared.tally.refused(notice);
             if notice != Notice::NotRecorded && !matches!(notice, Notice::Limited { .. }) {
                 // A click that was pushed has taken its count along; this one has not.
-                desk.ship.count(client, allowance.ends_ms);
+                desk.ship.count(client, allowance);
             }
             refuse(&request, &desk, notice, allowance, now_ms)
         }
@@ -139,7 +141,7 @@ async fn click(
     now_ms: u64,
 ) -> Result<Way, Notice> {
     let id = offer_of(request).ok_or(Notice::Unknown)?;
-    let entry = desk.shared.catalogue.find(id).await.map_err(|error| {
+    let entry = desk.near.find(&desk.shared.catalogue, id).await.map_err(|error| {
         desk.shared.tally.unresolved(&error);
         Notice::Unavailable
     })?;
@@ -160,7 +162,7 @@ async fn click(
     let limited = class == ClickClass::Limited;
     if limited && allowance.over > desk.shared.visits.limited_recorded {
         desk.shared.tally.unrecorded();
-        desk.ship.count(client, allowance.ends_ms);
+        desk.ship.count(client, allowance);
         return Err(too_many(allowance, now_ms));
     }
     let user_agent =
@@ -184,7 +186,7 @@ async fn click(
         tracing::error!(%error, "a click cannot be written as JSON");
         Notice::NotRecorded
     })?;
-    if desk.ship.send(element, client, allowance.ends_ms).await == Outcome::Lost {
+    if desk.ship.send(element, client, allowance).await == Outcome::Lost {
         return Err(Notice::NotRecorded);
     }
     desk.shared.tally.recorded(class);
@@ -192,11 +194,8 @@ async fn click(
         return Err(too_many(allowance, now_ms));
     }
     let keeps_cookies = matches!(class, ClickClass::Human | ClickClass::Duplicate);
-    let cookie = keeps_cookies.then(|| {
-        let secure = if desk.shared.visits.secure_cookies { "; Secure" } else { "" };
-        let value = LastClick { click: click_id, offer: offer.id }.value();
-        format!("{}={value}; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax{secure}", LastClick::COOKIE)
-    });
+    let last = LastClick { click: click_id, offer: offer.id };
+    let cookie = keeps_cookies.then(|| last.cookie(desk.shared.visits.secure_cookies));
     Ok(Way { location, cookie })
 }
 

@@ -66,6 +66,9 @@ impl ClientHash {
 
 /// A `User-Agent` as it is kept: cut, without control characters.
 pub(crate) fn user_agent(text: &str) -> String {
+    if text.len() <= MAX_USER_AGENT && !text.bytes().any(|byte| byte.is_ascii_control()) && text.is_ascii() {
+        return text.to_owned();
+    }
     text.chars().filter(|c| !c.is_control()).take(MAX_USER_AGENT).collect()
 }
 

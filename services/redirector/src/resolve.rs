@@ -4,13 +4,17 @@
 //! still get it, and what cannot be loaded because Redis and Postgres are away is served for as long as memory keeps it.
 //! A change in the catalogue is heard (see `changes`) and forgets the entry at once, wherever it is held.
 
+mod mark;
+mod near;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use domain::ids::{MerchantId, OfferId};
 use domain::money::{BasisPoints, Paise};
 use domain::offer::{Link, Schemes};
+use foldhash::fast::RandomState;
 use kv::{Kv, keys};
 use moka::future::Cache;
 use serde::Serialize;
@@ -18,6 +22,8 @@ use serde::de::DeserializeOwned;
 use store::{Pool, StoreError};
 use tokio_util::task::TaskTracker;
 
+use self::mark::{DOUBTED, FORGOTTEN, Mark};
+pub(crate) use self::near::Near;
 use crate::ship::Health;
 use crate::terms::{Merchant, MerchantTerms, OfferTerms, Unusable};
 
@@ -77,29 +83,6 @@ pub(crate) struct Entry {
     merchant: Option<Arc<Mark>>,
 }
 
-/// What has been heard of an offer or a merchant since it was loaded.
-#[derive(Debug, Default)]
-struct Mark(AtomicU8);
-
-const DOUBTED: u8 = 1;
-const FORGOTTEN: u8 = 2;
-
-impl Mark {
-    /// It may have changed: it is loaded anew, and served if that fails.
-    fn doubt(&self) {
-        self.0.fetch_max(DOUBTED, Ordering::AcqRel);
-    }
-
-    /// It has changed: it is not served any more.
-    fn forget(&self) {
-        self.0.fetch_max(FORGOTTEN, Ordering::AcqRel);
-    }
-
-    fn get(&self) -> u8 {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
 /// Why nothing can be said about an offer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ResolveError {
@@ -135,11 +118,12 @@ pub(crate) struct Catalogue(Arc<Inner>);
 struct Inner {
     pool: Pool,
     kv: Kv,
-    offers: Cache<OfferId, Arc<Entry>>,
-    merchants: Cache<MerchantId, Arc<HeldMerchant>>,
+    offers: Cache<OfferId, Arc<Entry>, RandomState>,
+    merchants: Cache<MerchantId, Arc<HeldMerchant>, RandomState>,
     keeping: Keeping,
     schemes: Schemes,
     hits: Hits,
+    changes: AtomicU64,
     tasks: TaskTracker,
     health: Arc<Health>,
 }
@@ -153,9 +137,12 @@ impl Catalogue {
         health: Arc<Health>,
         tasks: TaskTracker,
     ) -> Self {
-        let offers = Cache::builder().max_capacity(keeping.entries).time_to_live(keeping.stale).build();
-        let merchants = Cache::builder().max_capacity(keeping.entries).time_to_live(keeping.stale).build();
-        Self(Arc::new(Inner { pool, kv, offers, merchants, keeping, schemes, hits: Hits::default(), tasks, health }))
+        let offers = Cache::builder().max_capacity(keeping.entries).time_to_live(keeping.stale);
+        let offers = offers.build_with_hasher(RandomState::default());
+        let merchants = Cache::builder().max_capacity(keeping.entries).time_to_live(keeping.stale);
+        let merchants = merchants.build_with_hasher(RandomState::default());
+        let (hits, changes) = (Hits::default(), AtomicU64::new(0));
+        Self(Arc::new(Inner { pool, kv, offers, merchants, keeping, schemes, hits, changes, tasks, health }))
     }
 
     /// What `id` leads to.
@@ -164,14 +151,14 @@ impl Catalogue {
         let Some(entry) = inner.offers.get(&id).await else {
             return inner.offers.try_get_with(id, Box::pin(self.load(id))).await.map_err(ResolveError::Shared);
         };
+        if self.is_fresh(&entry) {
+            inner.hits.memory.fetch_add(1, Ordering::Relaxed);
+            return Ok(entry);
+        }
         let (mark, age) = (entry.mark(), entry.loaded.elapsed());
         if mark == FORGOTTEN {
             inner.offers.invalidate(&id).await;
             return inner.offers.try_get_with(id, Box::pin(self.load(id))).await.map_err(ResolveError::Shared);
-        }
-        if mark == 0 && age < inner.keeping.fresh {
-            inner.hits.memory.fetch_add(1, Ordering::Relaxed);
-            return Ok(entry);
         }
         let is_reloading = entry.reloading.swap(true, Ordering::Relaxed);
         if !is_reloading && (mark == DOUBTED || age >= inner.keeping.fresh * 2) {
@@ -183,6 +170,21 @@ impl Catalogue {
         }
         inner.hits.stale.fetch_add(1, Ordering::Relaxed);
         Ok(entry)
+    }
+
+    /// Whether an entry can be served without a second look.
+    fn is_fresh(&self, entry: &Entry) -> bool {
+        entry.mark() == 0 && entry.loaded.elapsed() < self.0.keeping.fresh
+    }
+
+    /// How many changes have been heard of.
+    fn changes(&self) -> u64 {
+        self.0.changes.load(Ordering::Acquire)
+    }
+
+    /// Has every thread forget what it holds of its own; called when memory has forgotten or doubts what changed.
+    fn changed(&self) {
+        self.0.changes.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Loads an entry anew; when that fails, the one held goes on for another fresh time.
@@ -321,6 +323,7 @@ impl Catalogue {
     /// Forgets an offer in memory and in Redis.
     pub(crate) async fn forget_offer(&self, id: OfferId) {
         self.0.offers.invalidate(&id).await;
+        self.changed();
         self.drop_key(&keys::redirect_url(id)).await;
     }
 
@@ -331,6 +334,7 @@ impl Catalogue {
             held.mark.forget();
         }
         self.0.merchants.invalidate(&id).await;
+        self.changed();
     }
 
     /// Has an offer that may have changed unheard looked up again; what memory holds is served if that fails.
@@ -339,6 +343,7 @@ impl Catalogue {
         if let Some(entry) = self.0.offers.get(&id).await {
             entry.own.doubt();
         }
+        self.changed();
     }
 
     /// The same for a merchant and all of its offers.
@@ -347,6 +352,7 @@ impl Catalogue {
         if let Some(held) = self.0.merchants.get(&id).await {
             held.mark.doubt();
         }
+        self.changed();
     }
 
     /// Forgets everything in memory.
@@ -356,6 +362,7 @@ impl Catalogue {
         }
         self.0.merchants.invalidate_all();
         self.0.offers.invalidate_all();
+        self.changed();
     }
 
     async fn drop_key(&self, key: &str) {

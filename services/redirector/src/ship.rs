@@ -20,7 +20,7 @@ use kv::{Kv, keys};
 use tokio::sync::Notify;
 
 use crate::client::Client;
-use crate::limit::Limiter;
+use crate::limit::{Allowance, Limiter};
 use crate::spool::Spool;
 
 /// Where a click is now.
@@ -84,8 +84,17 @@ struct Inner {
 #[derive(Default)]
 struct Batch {
     records: Vec<Vec<u8>>,
-    counts: HashMap<Client, (u64, u32), foldhash::fast::RandomState>,
+    counts: HashMap<Client, Count, foldhash::fast::RandomState>,
     arrival: Rc<Arrival>,
+}
+
+/// What a batch tells Redis of a client.
+#[derive(Clone, Copy)]
+struct Count {
+    ends_ms: u64,
+    clicks: u32,
+    /// Whether the counter is told when to go.
+    expires: bool,
 }
 
 #[derive(Default)]
@@ -113,11 +122,11 @@ impl Ship {
     }
 
     /// Sends a click along with its client's count, and waits until it is safe.
-    pub(crate) async fn send(&self, record: Vec<u8>, client: Client, window_ends_ms: u64) -> Outcome {
+    pub(crate) async fn send(&self, record: Vec<u8>, client: Client, allowance: Allowance) -> Outcome {
         let arrival = {
             let mut open = self.0.open.borrow_mut();
             open.records.push(record);
-            open.count(client, window_ends_ms);
+            open.count(client, allowance.ends_ms, 1, allowance.opens);
             open.arrival.clone()
         };
         self.0.wake.notify_one();
@@ -133,19 +142,20 @@ impl Ship {
     }
 
     /// Sends a client's count alone; nobody waits for it.
-    pub(crate) fn count(&self, client: Client, window_ends_ms: u64) {
-        self.0.open.borrow_mut().count(client, window_ends_ms);
+    pub(crate) fn count(&self, client: Client, allowance: Allowance) {
+        self.0.open.borrow_mut().count(client, allowance.ends_ms, 1, allowance.opens);
         self.0.wake.notify_one();
     }
 }
 
 impl Batch {
-    fn count(&mut self, client: Client, window_ends_ms: u64) {
-        let entry = self.counts.entry(client).or_insert((window_ends_ms, 0));
-        if entry.0 != window_ends_ms {
-            *entry = (window_ends_ms, 0);
+    fn count(&mut self, client: Client, ends_ms: u64, clicks: u32, expires: bool) {
+        let entry = self.counts.entry(client).or_insert(Count { ends_ms, clicks: 0, expires: false });
+        if entry.ends_ms != ends_ms {
+            *entry = Count { ends_ms, clicks: 0, expires: false };
         }
-        entry.1 += 1;
+        entry.clicks += clicks;
+        entry.expires |= expires;
     }
 
     fn is_empty(&self) -> bool {
@@ -196,21 +206,12 @@ impl Inner {
         }
     }
 
-    /// One round trip: the clicks first, then each client's count with its expiry, which is the same whoever sets it.
+    /// One round trip: the clicks first, then each client's count.
     async fn push(&self, connection: &mut MultiplexedConnection, batch: &Batch) -> Result<(), RedisError> {
-        let mut pipe = redis::Pipeline::with_capacity(1 + batch.counts.len() * 2);
-        if !batch.records.is_empty() {
-            pipe.cmd("RPUSH").arg(&self.list).arg(&batch.records);
-        }
-        for (client, (ends_ms, count)) in &batch.counts {
-            let key = keys::redirect_limit(client.address());
-            pipe.cmd("INCRBY").arg(&key).arg(count);
-            pipe.cmd("PEXPIREAT").arg(&key).arg(ends_ms);
-        }
-        let expected = usize::from(!batch.records.is_empty()) + batch.counts.len() * 2;
+        let pipe = self.pipeline(batch);
         self.route.health.round_trips.fetch_add(1, Ordering::Relaxed);
-        let replies = connection.send_packed_commands(&pipe, 0, expected).await?;
-        let mut replies = replies.into_iter();
+        let expected = pipe.len();
+        let mut replies = connection.send_packed_commands(&pipe, 0, expected).await?.into_iter();
         if !batch.records.is_empty() {
             match replies.next() {
                 Some(Value::Int(length)) => {
@@ -225,14 +226,52 @@ impl Inner {
                 }
             }
         }
-        for (client, (ends_ms, _)) in &batch.counts {
-            let counted = replies.next();
-            let _expiry = replies.next();
-            if let Some(Value::Int(everywhere)) = counted {
-                self.route.limiter.heard(*client, *ends_ms, u64::try_from(everywhere).unwrap_or(0));
+        for (client, count) in &batch.counts {
+            if count.clicks > 0
+                && let Some(Value::Int(everywhere)) = replies.next()
+            {
+                self.heard(*client, *count, u64::try_from(everywhere).unwrap_or(0));
+            }
+            if count.expires {
+                let _expiry = replies.next();
             }
         }
         Ok(())
+    }
+
+    fn pipeline(&self, batch: &Batch) -> redis::Pipeline {
+        let mut pipe = redis::Pipeline::with_capacity(1 + batch.counts.len() * 2);
+        if !batch.records.is_empty() {
+            let bytes: usize = batch.records.iter().map(Vec::len).sum();
+            let mut push = redis::Cmd::with_capacity(batch.records.len() + 2, bytes + 32);
+            push.arg("RPUSH").arg(&self.list).arg(&batch.records);
+            pipe.add_command(push);
+        }
+        let mut key = String::with_capacity(64);
+        for (client, count) in &batch.counts {
+            key.clear();
+            keys::redirect_limit(client.address(), &mut key);
+            if count.clicks > 0 {
+                let mut add = redis::Cmd::with_capacity(3, 64);
+                add.arg("INCRBY").arg(&key).arg(count.clicks);
+                pipe.add_command(add);
+            }
+            if count.expires {
+                let mut expire = redis::Cmd::with_capacity(3, 80);
+                expire.arg("PEXPIREAT").arg(&key).arg(count.ends_ms);
+                pipe.add_command(expire);
+            }
+        }
+        pipe
+    }
+
+    fn heard(&self, client: Client, count: Count, everywhere: u64) {
+        self.route.limiter.heard(client, count.ends_ms, everywhere);
+        if everywhere == u64::from(count.clicks) && !count.expires {
+            // The counter began with these clicks, in the middle of a window: Redis had lost it, and with it its end.
+            self.open.borrow_mut().count(client, count.ends_ms, 0, true);
+            self.wake.notify_one();
+        }
     }
 
     /// Whether the clicks got there is unknown: they are spooled, and a second delivery is one row in Postgres.

@@ -40,6 +40,23 @@ async fn the_hundred_and_first_click_gets_a_page_and_a_time() {
 }
 
 #[tokio::test]
+async fn a_counter_that_redis_lost_ends_with_its_minute_all_the_same() {
+    let shop = Shop::open().await;
+    let service = shop.redirector(&[]);
+    let mut redis = shop.connection().await;
+    let key = "ratelimit:redirect:192.0.2.7";
+    for _ in 0..3 {
+        assert_eq!(let_through(&shop, &service, "192.0.2.7", 2).await, 2);
+        testkit::eventually_true("an end", std::time::Duration::from_secs(5), async || {
+            let lives: i64 = shop.connection().await.pttl(key).await.unwrap();
+            (1..=60_000).contains(&lives)
+        })
+        .await;
+        let _: () = redis.del(key).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn replicas_count_together_and_a_64_is_one_client() {
     let shop = Shop::open().await;
     let limit = [("REDIRECT_LIMIT", "20"), ("REDIRECT_REPEAT_SECONDS", "0")];
