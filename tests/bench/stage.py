@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 ROOT = Path(__file__).resolve().parents[2]
-RELEASE = ROOT / "target" / "release"
+RELEASE = ROOT / "target" / os.environ.get("BENCH_PROFILE", "release")
 TICKS = os.sysconf("SC_CLK_TCK")
 # Peers are installed here by name, outside the repository, and found again by the next run.
 PEERS = Path(os.environ.get("BENCH_PEERS", Path(tempfile.gettempdir()) / "shop-bench-peers"))

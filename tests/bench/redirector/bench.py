@@ -12,8 +12,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from stage import (PEERS, RUNS, SECONDS, Stage, Table, Targets, binary, children, free_port, machine, measured,
-                   median, migrate, npm, paced, rss_kb, stop, version_of, wrk)
+from stage import (CONNECTIONS, PEERS, RUNS, SECONDS, Load, Stage, Table, Targets, binary, children, free_port, machine,
+                   measured, median, migrate, npm, rss_kb, stop, version_of, wrk)
 
 OFFERS = 100_000
 # So many that nobody comes near the limit of 100 a minute.
@@ -73,6 +73,26 @@ def bare_actix(stage):
         raise SystemExit(f"the bare actix does not build: {built.stderr}")
     port = free_port()
     return stage.start([folder / "target/release/bare-actix", port, 1], port), port
+
+
+def pacer():
+    """The program that keeps to a rate."""
+    program = PEERS / "pace"
+    PEERS.mkdir(parents=True, exist_ok=True)
+    built = subprocess.run(
+        ["rustc", "-O", "--edition", "2024", HERE / "pace.rs", "-o", program], capture_output=True, text=True)
+    if built.returncode != 0:
+        raise SystemExit(f"pace does not build: {built.stderr}")
+    return program
+
+
+def paced(port, offers, rate, seconds):
+    """Clicks at `rate`, each due at a time of its own: what waits behind a slow answer counts as slow too."""
+    words = [pacer(), port, offers, CLIENTS, rate, seconds, CONNECTIONS]
+    said = subprocess.run([str(word) for word in words], capture_output=True, text=True)
+    if said.returncode != 0:
+        raise SystemExit(f"pace failed: {said.stderr}")
+    return Load(said.stdout)
 
 
 def nginx(stage):
@@ -147,20 +167,17 @@ def latency(stage, postgres, redis, ids, targets):
     table = Table("half load", "requests/s", "p50 / p99 ms", "longest ms")
     for what, offers, limit in (("warm", "few", 5.0), ("cold", "all", 25.0)):
         server, port = redirector(stage, postgres, redis, 2)
-        url = f"http://127.0.0.1:{port}"
         location(port, ids[0])
-        if what == "warm":
-            top = wrk(CLICK, url, [stage.folder / offers, CLIENTS], seconds=4).rate
-        else:
-            # Every offer once: what the first look-up of each can reach.
-            top = wrk(CLICK, url, [stage.folder / offers, CLIENTS], seconds=2).rate
+        # Cold: every offer once, so what the first look-up of each can reach.
+        seconds = 4 if what == "warm" else 2
+        top = wrk(CLICK, f"http://127.0.0.1:{port}", [stage.folder / offers, CLIENTS], seconds=seconds).rate
+        if what == "cold":
             stop(server)
             redis.forget()
             server, port = redirector(stage, postgres, redis, 2)
-            url = f"http://127.0.0.1:{port}"
         # No longer than new offers last.
         seconds = SECONDS if what == "warm" else max(2, min(SECONDS, int(OFFERS / (top / 2))))
-        load = paced(CLICK, url, [stage.folder / offers, CLIENTS], top / 2, seconds, calibrate=what == "warm")
+        load = paced(port, stage.folder / offers, top / 2, seconds)
         table.add(f"{what}, highest {top:,.0f}", f"{load.rate:,.0f}", f"{load.p50 / 1e3:.2f} / {load.p99 / 1e3:.2f}",
                   f"{load.longest / 1e3:.1f}")
         targets.check(f"p99 {what}, ms", f"<= {limit:.0f}", f"{load.p99 / 1e3:.2f}", load.p99 / 1e3 <= limit and not load.bad)

@@ -1,15 +1,11 @@
--- Shoppers who click: wrk … -- OFFERS CLIENTS [RATE]
--- OFFERS is a file with an offer's id a line, taken in turn; CLIENTS is how many addresses click, in turn. With RATE, a
--- connection thinks between two clicks, so that about RATE clicks a second are made in all (never more).
-local offers, clients, rate, connections = {}, 1, nil, 64
+-- Shoppers who click as fast as they are answered: wrk … -- OFFERS CLIENTS
+-- OFFERS is a file with an offer's id a line, taken in turn; CLIENTS is how many addresses click, in turn.
+local offers, clients = {}, 1
 local at = 0
 
 function init(arguments)
     for line in io.lines(arguments[1]) do offers[#offers + 1] = line end
     clients = tonumber(arguments[2])
-    rate = tonumber(arguments[3])
-    connections = tonumber(arguments[4]) or 64
-    if rate == nil then delay = nil end
 end
 
 local AGENT = "Mozilla/5.0 (Linux; Android 14; SM-A155F) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Mobile Safari/537.36"
@@ -20,14 +16,6 @@ function request()
     local client = at % clients
     return "GET /out/" .. offers[at % #offers + 1] .. " HTTP/1.1\r\nX-Forwarded-For: 10." ..
         math.floor(client / 65536) % 256 .. "." .. math.floor(client / 256) % 256 .. "." .. client % 256 .. REST
-end
-
-function delay()
-    -- Whole milliseconds only: the fraction decides how often one more is waited.
-    local pause = connections * 1000 / rate
-    local whole = math.floor(pause)
-    if math.random() < pause - whole then whole = whole + 1 end
-    return whole
 end
 
 function done(summary, latency)
