@@ -14,7 +14,7 @@ use socket2::SockRef;
 
 pub use observe::{CORRELATION_HEADER, HotRoute};
 
-use crate::Life;
+use crate::{Life, Pulse};
 use observe::Figures;
 
 /// Where and how HTTP is served.
@@ -63,7 +63,10 @@ where
     F: Fn(&mut ServiceConfig) + Send + Clone + 'static,
 {
     let stall = settings.stall;
+    let pulses = life.clone();
     let server = HttpServer::new(move || {
+        // Once for each thread that serves, on that thread.
+        actix_web::rt::spawn(beat(pulses.pulse("http")));
         let figures = Figures::new(hot);
         App::new()
             .wrap_fn(move |request, service| observe::observed(&figures, request, service))
@@ -93,4 +96,12 @@ where
         handle.stop(true).await;
     });
     server.await.context("serving HTTP failed")
+}
+
+/// Goes round as long as requests on this thread do.
+async fn beat(pulse: Pulse) {
+    loop {
+        pulse.beat();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }

@@ -6,7 +6,8 @@
 //! * `/healthz`, `/readyz` and `/metrics` on a port of their own ([`ops`]);
 //! * SIGTERM or SIGINT begins the end ([`Life::shutdown`]); a second signal ends at once; what runs has
 //!   [`DRAIN_LIMIT`] before the process gives up;
-//! * systemd is told when the service is up, that it still runs, and that it is going, where it asked;
+//! * systemd is told when the service is up, that it still runs, and that it is going, where it asked; a service whose loops
+//!   stand still ([`Life::alive`]) tells it nothing and says so at `/healthz`, whatever Redis and Postgres do;
 //! * every request has a span on its caller's trail, is counted by route, and is answered with the id it can be found by
 //!   ([`http`]);
 //! * errors of HTTP handlers become `application/problem+json` ([`problem`]);
@@ -17,12 +18,14 @@ pub mod http;
 mod life;
 pub mod ops;
 pub mod problem;
+mod pulse;
 pub mod remote;
 mod start;
 mod supervisor;
 
 pub use command::{NoCommands, main, main_for, main_with};
 pub use life::Life;
+pub use pulse::Pulse;
 pub use start::DRAIN_LIMIT;
 
 /// Who the service is.

@@ -1,4 +1,4 @@
-//! The port for operators: `/healthz` (alive), `/readyz` (can work), `/metrics`.
+//! The port for operators: `/healthz` (its loops go round), `/readyz` (can work), `/metrics`.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -35,7 +35,7 @@ pub(crate) fn serve(life: &Life, settings: &Settings) -> anyhow::Result<ServerHa
     let server = HttpServer::new(move || {
         App::new()
             .app_data(shared.clone())
-            .route("/healthz", web::get().to(async || HttpResponse::Ok().body("alive\n")))
+            .route("/healthz", web::get().to(healthz))
             .route("/readyz", web::get().to(readyz))
             .route("/metrics", web::get().to(metrics))
             .default_service(web::to(nothing_here))
@@ -52,6 +52,14 @@ pub(crate) fn serve(life: &Life, settings: &Settings) -> anyhow::Result<ServerHa
     let handle = server.handle();
     life.tasks().spawn(server);
     Ok(handle)
+}
+
+async fn healthz(life: web::Data<Life>) -> HttpResponse {
+    let stuck = life.stuck();
+    if stuck.is_empty() {
+        return HttpResponse::Ok().body("alive\n");
+    }
+    HttpResponse::ServiceUnavailable().body(format!("stuck\n{}\n", stuck.join("\n")))
 }
 
 async fn readyz(life: web::Data<Life>) -> HttpResponse {
@@ -97,7 +105,7 @@ pub(crate) fn healthcheck(only_alive: bool) -> ExitCode {
     match ask(address, path) {
         Ok(answer) if answer.starts_with("HTTP/1.1 200") => ExitCode::SUCCESS,
         Ok(answer) => {
-            let _gone = writeln!(std::io::stderr(), "not ready: {}", answer.lines().last().unwrap_or("no answer"));
+            let _gone = writeln!(std::io::stderr(), "not well: {}", answer.lines().last().unwrap_or("no answer"));
             ExitCode::FAILURE
         }
         Err(error) => {
@@ -115,4 +123,29 @@ fn ask(address: SocketAddr, path: &str) -> std::io::Result<String> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::to_bytes;
+
+    use super::*;
+
+    async fn health(life: &Life) -> (u16, String) {
+        let answer = healthz(web::Data::new(life.clone())).await;
+        let status = answer.status().as_u16();
+        (status, String::from_utf8(to_bytes(answer.into_body()).await.unwrap().to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_service_is_alive_while_its_loops_go_round_whatever_else_is_away() {
+        let life = Life::default();
+        life.ready("postgres", || async { Err("away".to_owned()) });
+        let _pulse = life.pulse("http");
+        assert_eq!(health(&life).await, (200, "alive\n".to_owned()));
+        life.alive("scheduler", || Err("has not gone round for 30 s".to_owned()));
+        assert_eq!(health(&life).await, (503, "stuck\nscheduler: has not gone round for 30 s\n".to_owned()));
+        life.shutdown().cancel();
+        assert_eq!(health(&life).await.0, 200, "an end that takes time is no standstill");
+    }
 }

@@ -144,10 +144,9 @@ where
     let outcome = if serve {
         tracing::info!("starting");
         let ops = ops::serve(&life, &common.ops)?;
-        let shutdown = life.shutdown();
         let told = Supervisor::find(&Environment).map(|supervisor| {
             #[expect(clippy::disallowed_methods, reason = "it goes on through the drain and is ended right after it")]
-            tokio::spawn(supervisor.keep_told(shutdown))
+            tokio::spawn(supervisor.keep_told(life.clone()))
         });
         let outcome = bounded(&life, run(settings, life.clone())).await;
         ops.stop(true).await;

@@ -6,7 +6,8 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
 use config::Source;
-use tokio_util::sync::CancellationToken;
+
+use crate::Life;
 
 /// The supervisor's ear.
 #[derive(Debug, Clone)]
@@ -35,17 +36,23 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Says that we are up, then at a third of the limit that we still are, and in the end that we are going. It runs on the
-    /// same runtime as everything else: when that is stuck, systemd hears nothing and starts us anew.
-    pub(crate) async fn keep_told(self, shutdown: CancellationToken) {
+    /// Says that we are up, then at a third of the limit that we still are, and in the end that we are going. When a loop of
+    /// the service stands still, or the runtime that all of them share, systemd hears nothing and starts us anew.
+    pub(crate) async fn keep_told(self, life: Life) {
+        let shutdown = life.shutdown();
         if let Err(error) = self.tell("READY=1\nSTATUS=serving") {
             tracing::warn!(%error, "systemd cannot be told that the service is up");
             return;
         }
         let pause = self.watchdog.map_or(Duration::from_hours(24), |limit| limit / 3);
         while tokio::time::timeout(pause, shutdown.cancelled()).await.is_err() {
-            // A message that is lost is followed by another one in time.
-            let _lost = self.tell("WATCHDOG=1");
+            let stuck = life.stuck();
+            if stuck.is_empty() {
+                // A message that is lost is followed by another one in time.
+                let _lost = self.tell("WATCHDOG=1");
+            } else {
+                tracing::error!(stuck = stuck.join("; "), "a loop stands still; systemd is not told that we live");
+            }
         }
         let _lost = self.tell("STOPPING=1\nSTATUS=finishing what runs");
         // The drain may take longer than the watchdog's limit.
@@ -55,5 +62,55 @@ impl Supervisor {
                 let _lost = self.tell("WATCHDOG=1");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    struct Ear(tokio::net::UnixDatagram);
+
+    impl Ear {
+        /// The next message, if there is one within twenty times the pause between two.
+        async fn hear(&self) -> Option<String> {
+            let mut bytes = [0; 200];
+            let heard = tokio::time::timeout(Duration::from_millis(200), self.0.recv(&mut bytes)).await;
+            let length = heard.ok()?.unwrap();
+            Some(String::from_utf8_lossy(&bytes[..length]).into_owned())
+        }
+    }
+
+    #[tokio::test]
+    async fn systemd_hears_nothing_while_a_loop_stands_still() {
+        let name = format!("shop-supervisor-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let socket = UnixDatagram::bind_addr(&address).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let ear = Ear(tokio::net::UnixDatagram::from_std(socket).unwrap());
+        let source = config::Map::from([("NOTIFY_SOCKET", &*format!("@{name}")), ("WATCHDOG_USEC", "30000")]);
+        let life = Life::default();
+        let turns = Arc::new(AtomicBool::new(true));
+        let seen = turns.clone();
+        life.alive("loop", move || if seen.load(Ordering::Relaxed) { Ok(()) } else { Err("stands".to_owned()) });
+        let supervisor = Supervisor::find(&source).unwrap();
+        life.tasks().spawn(supervisor.keep_told(life.clone()));
+
+        assert!(ear.hear().await.unwrap().starts_with("READY=1"));
+        assert_eq!(ear.hear().await.as_deref(), Some("WATCHDOG=1"));
+        turns.store(false, Ordering::Relaxed);
+        // One may be under way.
+        let _last = ear.hear().await;
+        assert_eq!(ear.hear().await, None);
+        turns.store(true, Ordering::Relaxed);
+        assert_eq!(ear.hear().await.as_deref(), Some("WATCHDOG=1"));
+        turns.store(false, Ordering::Relaxed);
+        let _last = ear.hear().await;
+        life.shutdown().cancel();
+        assert!(ear.hear().await.unwrap().starts_with("STOPPING=1"));
+        assert_eq!(ear.hear().await.as_deref(), Some("WATCHDOG=1"), "the drain has a limit of its own");
     }
 }

@@ -343,6 +343,7 @@ impl Lane {
 
     async fn take_lease(&mut self, shutdown: &CancellationToken) {
         loop {
+            self.vitals.looped(self.slot);
             match renew(&mut self.redis, &self.layout.leases, &self.lease, self.settings.lease, true).await {
                 Ok(_) => break,
                 Err(error) => self.note_down(&error),

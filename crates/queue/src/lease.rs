@@ -67,6 +67,9 @@ pub(crate) struct Vitals {
     pub(crate) suspect: Arc<Semaphore>,
 }
 
+/// How long a lane's loop may take to go round before a new start is better. One call to Redis has limits far below it.
+const STILL_MS: i64 = 25_000;
+
 fn now_ms() -> i64 {
     SystemClock.now().timestamp_millis()
 }
@@ -139,6 +142,17 @@ impl Vitals {
 
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// The loops that stand still, for liveness: what Redis does or does not do is nothing to it.
+    pub(crate) fn turning(&self) -> Result<(), String> {
+        let now = now_ms();
+        let still = |lane: &LaneVitals| {
+            let age = now.saturating_sub(lane.looped_ms.load(Ordering::Relaxed));
+            (age > STILL_MS).then(|| format!("queue {}: has not gone round for {} s", lane.queue, age / 1_000))
+        };
+        let stuck: Vec<_> = self.lanes.iter().filter_map(still).collect();
+        if stuck.is_empty() { Ok(()) } else { Err(stuck.join(", ")) }
     }
 
     /// What is not well, for readiness.

@@ -203,4 +203,10 @@ impl WorkerHealth {
     pub fn check(&self) -> Result<(), String> {
         self.vitals.check()
     }
+
+    /// `Err` with the reason when a queue's loop has not gone round for 25 seconds: nothing but a new start helps then. An
+    /// outage of Redis does not count.
+    pub fn turning(&self) -> Result<(), String> {
+        self.vitals.turning()
+    }
 }

@@ -71,6 +71,8 @@ async fn run(command: Option<Command>, settings: Settings, life: Life) -> anyhow
             async move { health.check() }
         }
     });
+    let health = worker.health();
+    life.alive("worker", move || health.turning());
     life.tasks().spawn(outbox::Relay::new(pool, Producer::new(kv)).run(life.shutdown()));
     life.tasks().spawn(upkeep::run(parts, settings.upkeep_interval, life.shutdown()));
     worker.run(life.shutdown()).await?;

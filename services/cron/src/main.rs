@@ -52,5 +52,5 @@ async fn run(command: Option<Command>, settings: Arc<Settings>, life: Life) -> a
     let watched = settings.certificates.clone();
     life.tasks().spawn(standing::show(pool.clone(), kv.clone(), watched, life.shutdown()));
     life.tasks().spawn(outbox::Relay::new(pool, Producer::new(kv)).run(life.shutdown()));
-    scheduler.run(life.shutdown()).await
+    scheduler.run(life.shutdown(), &life.pulse("scheduler")).await
 }

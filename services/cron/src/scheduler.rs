@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use chassis::Pulse;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::clock::Clock;
 use domain::ids::{CronRunId, WorkerId};
@@ -30,6 +31,8 @@ use crate::settings::Settings;
 
 /// How often due times and orphans are looked for.
 const TICK: Duration = Duration::from_secs(1);
+/// How long a look may take. A Postgres that says nothing must not hold the loop: what was claimed meanwhile is an orphan soon.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long runs may go on after the signal; then they are given back.
 const DRAIN: Duration = Duration::from_secs(20);
 
@@ -101,16 +104,18 @@ impl Scheduler {
     }
 
     /// Works until `shutdown`, then lets runs end or gives them back.
-    pub(crate) async fn run(&self, shutdown: CancellationToken) -> anyhow::Result<()> {
+    pub(crate) async fn run(&self, shutdown: CancellationToken, pulse: &Pulse) -> anyhow::Result<()> {
         let runs = TaskTracker::new();
         let stop = CancellationToken::new();
         let mut listener = None;
         let mut registered: Option<DateTime<Utc>> = None;
         while !shutdown.is_cancelled() {
+            pulse.beat();
             if listener.is_none() {
                 listener = self.pool.listen(&[cron_runs::CHANNEL]).await.ok();
             }
-            match self.turn(&mut registered).await {
+            let turn = tokio::time::timeout(PATIENCE, self.turn(&mut registered)).await;
+            match turn.context("Postgres did not answer in time").flatten() {
                 Ok(claimed) => {
                     for claimed in claimed {
                         let (scheduler, stop) = (self.clone(), stop.clone());

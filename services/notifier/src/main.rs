@@ -77,6 +77,8 @@ async fn run(command: Option<Command>, settings: Settings, life: Life) -> anyhow
         let health = health.clone();
         async move { health.check() }
     });
+    let health = worker.health();
+    life.alive("worker", move || health.turning());
     worker.run(life.shutdown()).await?;
     Ok(())
 }

@@ -58,6 +58,8 @@ async fn run(settings: Settings, life: Life) -> anyhow::Result<()> {
         let health = health.clone();
         async move { health.check() }
     });
+    let health = worker.health();
+    life.alive("worker", move || health.turning());
     let asked = pool.clone();
     life.ready("postgres", move || {
         let pool = asked.clone();
