@@ -54,6 +54,8 @@ pub struct Circuit {
     key: String,
     policy: CircuitPolicy,
     known: Arc<Mutex<Option<(Instant, Passage)>>>,
+    /// When this process was given a probe that no call has used yet.
+    granted: Arc<Mutex<Option<Instant>>>,
     failures: Arc<AtomicU64>,
     open: Gauge<u64>,
     name: KeyValue,
@@ -68,7 +70,7 @@ impl Circuit {
         let name_of = KeyValue::new("circuit", name.to_owned());
         open.record(0, std::slice::from_ref(&name_of));
         let key = keys::circuit(name);
-        Self { key, kv, policy, known: Arc::default(), failures: Arc::default(), open, name: name_of }
+        Self { key, kv, policy, known: Arc::default(), granted: Arc::default(), failures: Arc::default(), open, name: name_of }
     }
 
     /// Runs `call` if the circuit lets it, and reports how it ended: [`JobError::Retry`] and [`JobError::RetryAfter`] are the
@@ -106,11 +108,27 @@ impl Circuit {
     }
 
     async fn passage(&self) -> Result<Passage, RedisError> {
+        if self.take_grant() {
+            return Ok(Passage::Probe);
+        }
         let known = *self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match known {
             Some((when, passage)) if when.elapsed() < FRESH && passage != Passage::Probe => Ok(passage),
-            _ => self.settle(&mut self.kv.commands(), 0, 0, true).await,
+            _ => {
+                let passage = self.settle(&mut self.kv.commands(), 0, 0, true).await?;
+                if passage == Passage::Probe {
+                    self.take_grant();
+                }
+                Ok(passage)
+            }
         }
+    }
+
+    /// The queue's loop asks for the probe before it claims the job that is to use it. That job's call has it then: it must not
+    /// ask again, since Redis would tell it that somebody else is at it.
+    fn take_grant(&self) -> bool {
+        let granted = self.granted.lock().unwrap_or_else(PoisonError::into_inner).take();
+        granted.is_some_and(|when| when.elapsed() < self.policy.open_for)
     }
 
     /// Reports outcomes, and hears whether the way is open; `may_probe` when the caller would use a probe at once.
@@ -131,7 +149,13 @@ impl Circuit {
             _ => Passage::Open(Duration::from_millis(wait)),
         };
         self.open.record(u64::from(passage != Passage::Closed), std::slice::from_ref(&self.name));
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), passage));
+        let now = Instant::now();
+        match passage {
+            Passage::Probe => *self.granted.lock().unwrap_or_else(PoisonError::into_inner) = Some(now),
+            Passage::Closed => *self.granted.lock().unwrap_or_else(PoisonError::into_inner) = None,
+            Passage::Open(_) => {}
+        }
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, passage));
         Ok(passage)
     }
 }
