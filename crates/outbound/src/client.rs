@@ -86,6 +86,9 @@ impl Client {
         let _already_chosen = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .timeout(settings.timeout)
+            // Sooner than a provider lets go of an idle connection: a request on one that is just being closed may or may not
+            // have been taken.
+            .pool_idle_timeout(Duration::from_secs(20))
             .connect_timeout(Duration::from_secs(5).min(settings.timeout))
             // A redirect would drop our headers or carry them elsewhere; each caller says what one means.
             .redirect(reqwest::redirect::Policy::none())

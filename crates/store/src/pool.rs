@@ -2,6 +2,7 @@
 
 mod listener;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 pub use listener::{Listener, Notification};
@@ -9,7 +10,12 @@ pub use listener::{Listener, Notification};
 use config::{ExposeSecret, Reader, SecretString};
 use deadpool_postgres::{Manager, ManagerConfig, RecyclingMethod, Runtime};
 use domain::offer::{InvalidHost, TemplateProblems};
+use rustls::pki_types::CertificateDer;
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::tls;
 
 /// A pooled connection. It derefs to [`tokio_postgres::Client`] and caches prepared statements.
 pub type Client = deadpool_postgres::Object;
@@ -17,16 +23,31 @@ pub type Client = deadpool_postgres::Object;
 /// How to reach Postgres.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// `postgres://user:password@host:port/database?sslmode=…`.
+    /// `postgres://user:password@host:port/database?sslmode=…`. Without a word about TLS it is used where the server has it, but
+    /// not within a machine.
     pub url: SecretString,
     /// The most connections.
     pub max_connections: usize,
+    /// A private authority that signed Postgres' certificate.
+    certificates: Vec<CertificateDer<'static>>,
 }
 
 impl Settings {
-    /// Reads `DATABASE_URL` and `DATABASE_MAX_CONNECTIONS`.
+    /// Reads `DATABASE_URL`, `DATABASE_MAX_CONNECTIONS` and `DATABASE_CA_FILE`.
     pub fn read(reader: &mut Reader<'_>) -> Self {
+        let certificates = reader
+            .optional("DATABASE_CA_FILE", "certificates (PEM) of a private authority that signed Postgres' certificate")
+            .map(|path| {
+                let found = std::fs::read(&path).map_err(|error| error.to_string());
+                found.and_then(|pem| tls::certificates(&pem)).map_err(|error| format!("{path} cannot be used: {error}"))
+            })
+            .transpose()
+            .unwrap_or_else(|problem| {
+                reader.problem(format!("DATABASE_CA_FILE: {problem}"));
+                None
+            });
         let settings = Self {
+            certificates: certificates.unwrap_or_default(),
             url: reader.secret("DATABASE_URL", "Postgres, as postgres://user:password@host:5432/database"),
             max_connections: reader.default(
                 "DATABASE_MAX_CONNECTIONS",
@@ -36,7 +57,7 @@ impl Settings {
         };
         let url = settings.url.expose_secret();
         // The driver's own message may repeat the URL with its password, so it is not shown.
-        if !url.is_empty() && url.parse::<tokio_postgres::Config>().is_err() {
+        if !url.is_empty() && parse(&settings.url).is_err() {
             reader.problem("DATABASE_URL: not a Postgres URL (postgres://user:password@host:5432/database)");
         }
         settings
@@ -119,6 +140,7 @@ impl StoreError {
 pub struct Pool {
     inner: deadpool_postgres::Pool,
     url: SecretString,
+    tls: MakeRustlsConnect,
 }
 
 impl Pool {
@@ -126,8 +148,9 @@ impl Pool {
     pub fn connect(settings: &Settings) -> Result<Self, StoreError> {
         let mut config = parse(&settings.url)?;
         config.connect_timeout(Duration::from_secs(5));
-        let tls = crate::tls::connector().map_err(|error| StoreError::Setup(error.to_string()))?;
-        let manager = Manager::from_config(config, tls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let tls = tls::connector(&settings.certificates).map_err(|error| StoreError::Setup(error.to_string()))?;
+        let manager =
+            Manager::from_config(config, tls.clone(), ManagerConfig { recycling_method: RecyclingMethod::Fast });
         let inner = deadpool_postgres::Pool::builder(manager)
             .max_size(settings.max_connections)
             .wait_timeout(Some(Duration::from_secs(5)))
@@ -136,7 +159,7 @@ impl Pool {
             .build()
             .map_err(|error| StoreError::Setup(error.to_string()))?;
         show_use(inner.clone());
-        Ok(Self { inner, url: settings.url.clone() })
+        Ok(Self { inner, url: settings.url.clone(), tls })
     }
 
     /// A connection; waits up to five seconds for one.
@@ -158,7 +181,7 @@ impl Pool {
 
     /// A connection of its own that listens on `channels`.
     pub async fn listen(&self, channels: &[&str]) -> Result<Listener, StoreError> {
-        listener::listen(parse(&self.url)?, channels).await
+        listener::listen(parse(&self.url)?, self.tls.clone(), channels).await
     }
 }
 
@@ -180,8 +203,29 @@ fn show_use(pool: deadpool_postgres::Pool) {
         .build();
 }
 
+/// What a server that was replaced without a word may cost: a fail-over closes nothing.
+const SILENCE: Duration = Duration::from_secs(20);
+
 fn parse(url: &SecretString) -> Result<tokio_postgres::Config, StoreError> {
-    url.expose_secret().parse().map_err(|_names_the_password: tokio_postgres::Error| {
+    // Whoever asks for TLS here gets a verified server; the driver does not know the word for it.
+    let known = url.expose_secret().replace("sslmode=verify-full", "sslmode=require");
+    let mut config: tokio_postgres::Config = known.parse().map_err(|_names_the_password: tokio_postgres::Error| {
         StoreError::Setup("DATABASE_URL is not a Postgres URL".to_owned())
-    })
+    })?;
+    // Distributions give their Postgres a certificate that nobody can verify; within a machine there is nothing to hide.
+    if !known.contains("sslmode=") && config.get_hosts().iter().all(is_here) {
+        config.ssl_mode(SslMode::Disable);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(SILENCE);
+        config.keepalives_idle(SILENCE / 2).keepalives_interval(SILENCE / 4).keepalives_retries(2);
+    }
+    Ok(config)
+}
+
+fn is_here(host: &Host) -> bool {
+    match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|address: IpAddr| address.is_loopback()),
+    }
 }

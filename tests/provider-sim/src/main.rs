@@ -33,6 +33,7 @@ use sim::Sim;
 use std::io::Write;
 use std::net::TcpListener;
 use std::process::ExitCode;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// `EX_USAGE`-like code for settings that cannot be used.
@@ -105,6 +106,9 @@ async fn serve(options: Options, settings: Settings) -> anyhow::Result<()> {
     })
     .workers(threads)
     .backlog(4_096)
+    // As providers have it. A connection that is closed sooner breaks off answers of a client that is slow, not of the provider.
+    .client_request_timeout(Duration::from_secs(60))
+    .keep_alive(Duration::from_secs(75))
     .on_connect(|io, data| {
         if let Some(wire) = gate::Wire::of(io) {
             data.insert(wire);

@@ -3,6 +3,7 @@
 use futures_util::stream::StreamExt;
 use tokio::sync::mpsc;
 use tokio_postgres::AsyncMessage;
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::StoreError;
 
@@ -30,8 +31,11 @@ impl Listener {
 }
 
 /// See [`super::Pool::listen`].
-pub(super) async fn listen(config: tokio_postgres::Config, channels: &[&str]) -> Result<Listener, StoreError> {
-    let tls = crate::tls::connector().map_err(|error| StoreError::Setup(error.to_string()))?;
+pub(super) async fn listen(
+    config: tokio_postgres::Config,
+    tls: MakeRustlsConnect,
+    channels: &[&str],
+) -> Result<Listener, StoreError> {
     let (client, mut connection) = config.connect(tls).await?;
     let (sender, receiver) = mpsc::channel(1_024);
     let statements: Vec<_> =
