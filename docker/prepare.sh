@@ -25,6 +25,8 @@ while IFS= read -r line || [ -n "$line" ]; do
     name=$(printf %s "$key" | tr 'A-Z' 'a-z')
     # Where the servers are is not for .env to say: they are in the same file.
     case $key in DATABASE_URL | REDIS_URL | TRUSTED_PROXIES) continue ;; esac
+    # What Compose itself reads.
+    case $key in *_IMAGE | IMAGES | TAG | EDGE_PORT) continue ;; esac
     if printf '%s\n' "$names" | grep -qx "$name"; then
         [ -z "$value" ] || put "$name" "$value"
     elif [ -n "$value" ]; then

@@ -32,6 +32,30 @@ def settings():
 KNOWN = settings()
 
 
+def read_by():
+    """For each service what it reads, and what of that is secret, from the generated reference."""
+    reads, secrets = {name: set() for name in SERVICES}, {name: set() for name in SERVICES}
+    for line in Path("docs/operations/configuration.md").read_text().splitlines():
+        row = re.match(r"\| `([A-Z][A-Z0-9_]*\*?)` \|.*\| ([a-z, -]+) \|$", line)
+        if row:
+            for name in SERVICES if row[2] == "all" else row[2].split(", "):
+                reads[name].add(row[1])
+                if "*(secret)*" in line:
+                    secrets[name].add(row[1])
+    return reads, secrets
+
+
+READS, SECRETS = read_by()
+
+
+def given(where, name, keys, absent=()):
+    """A service gets every secret that it reads, as a secret, and none that it does not read."""
+    for key in keys:
+        rule(key in READS[name] or any(family.endswith("*") and key.startswith(family[:-1]) for family in READS[name]), f"{where} is given {key}, which it does not read")
+    for key in SECRETS[name] - set(absent):
+        rule(key in keys, f"{where} has no secret {key}")
+
+
 def known(key):
     key = key.removesuffix("_FILE") if key.removesuffix("_FILE") in KNOWN else key
     return key in KNOWN or any(family.endswith("*") and key.startswith(family[:-1]) for family in KNOWN)
@@ -79,6 +103,7 @@ def kubernetes(overlay, documents):
     for name in SERVICES:
         spec = pods[name]["spec"]
         where = f"{overlay}: {name}"
+        given(where, name, {v["name"] for v in spec["containers"][0]["env"]})
         rule(spec["terminationGracePeriodSeconds"] > DRAIN_S + 5, f"{where} is killed before its drain ends")
         rule(len(spec.get("topologySpreadConstraints", [])) == 2, f"{where} is not spread")
         container = spec["containers"][0]
@@ -118,9 +143,30 @@ def kubernetes(overlay, documents):
     formula = scaler["advanced"]["scalingModifiers"]["formula"]
     numbers = re.findall(r"\d+", formula)
     rule(numbers == [wanted[k] for k in ("SCALE_UP_ABOVE", "SCALE_MAX", "SCALE_DOWN_BELOW", "SCALE_MIN")], f"{overlay}: {formula}")
+    counts = played(scaler)
+    rule(counts == [int(wanted["SCALE_MIN"]), int(wanted["SCALE_MAX"]), int(wanted["SCALE_MIN"])], f"{overlay}: from nothing to 10,000 and back KEDA comes to {counts}")
     names = {trigger["name"] for trigger in scaler["triggers"]}
     rule(names == {"depth", "running"}, f"{overlay}: the formula's triggers are {names}")
     rule(named("ServiceMonitor")["shop"]["spec"]["endpoints"][0]["port"] == "ops", f"{overlay}: metrics")
+
+
+def played(scaler):
+    """The counts that KEDA and the autoscaler of Kubernetes come to while the queues go from nothing to 10,000 and back, one after the other."""
+    behavior = scaler["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+    window, step = behavior["scaleDown"]["stabilizationWindowSeconds"], scaler["pollingInterval"]
+    upper, most, lower, least = map(int, re.findall(r"\d+", scaler["advanced"]["scalingModifiers"]["formula"]))
+    depth, running, counts, asked = 0, scaler["minReplicaCount"], [scaler["minReplicaCount"]], []
+    for second in range(0, 2400, step):
+        depth = max(0, depth + (220 * step if 60 <= second < 160 else 0) - running * 20 * step)
+        asked.append((second, most if depth > upper else (least if depth < lower else running)))
+        wanted = asked[-1][1]
+        if wanted < running:
+            # Down to the highest count that was asked for within the window.
+            wanted = min(running, max(count for at, count in asked if at > second - window))
+        if wanted != running:
+            running = wanted
+            counts.append(running)
+    return counts
 
 
 def compose(raw):
@@ -151,6 +197,7 @@ def compose(raw):
                     rule(str(value).startswith("/run/secrets/"), f"{where}: {key} is no secret's file")
                     rule(value.rsplit("/", 1)[1] in service["secrets"], f"{where} does not get {value}")
     for name in SERVICES:
+        given(f"compose: {name}", name, {key.removesuffix("_FILE") for key in services[name]["environment"]}, ["REDIS_SENTINEL_PASSWORD"])
         rule("depends_on" in services[name], f"compose: {name} starts before what it needs")
     subnet = raw["networks"]["app"]["ipam"]["config"][0]["subnet"]
     for name in ("redirector", "webhooks", "admin"):
@@ -195,6 +242,23 @@ def dockerfile(text):
     rule(not re.search(r"^(ARG|ENV) .*(SECRET|PASSWORD|TOKEN|_KEY)", text, re.M), "Dockerfile: a secret in a layer")
 
 
+def base_images():
+    """Everybody names the same base images, each with a version."""
+    pins = dict(re.findall(r"^([A-Z]+_IMAGE) (\S+)$", Path("docker/pin.sh").read_text(), re.M))
+    rule(set(pins) == {"RUST_IMAGE", "POSTGRES_IMAGE", "REDIS_IMAGE", "NGINX_IMAGE"}, f"docker/pin.sh: {sorted(pins)}")
+    rule(f"ARG RUST_IMAGE={pins['RUST_IMAGE']}\n" in Path("docker/Dockerfile").read_text(), "Dockerfile: another base image than docker/pin.sh")
+    composed = Path("docker-compose.prod.yml").read_text()
+    run = Path("tests/stack/run.sh").read_text()
+    data = Path("k8s/overlays/dev/data.yaml").read_text()
+    for name, image in pins.items():
+        rule(re.search(r":[0-9]+[0-9.]*-", image), f"{image} is not a version")
+        rule(image in run, f"tests/stack/run.sh: not {image}")
+        if name != "RUST_IMAGE":
+            rule(f"${{{name}:-{image}}}" in composed, f"compose: {name} is not {image}")
+        if name in ("POSTGRES_IMAGE", "REDIS_IMAGE"):
+            rule(f"image: {image}\n" in data, f"dev: not {image}")
+
+
 def units():
     for path in sorted(Path("systemd").glob("*.service")):
         text = path.read_text()
@@ -222,6 +286,7 @@ observability(
     Path("docs/operations/run-books.md").read_text(),
 )
 dockerfile(Path("docker/Dockerfile").read_text())
+base_images()
 units()
 for breach in breaches:
     print(f"  - {breach}")

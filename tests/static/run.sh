@@ -20,6 +20,7 @@ docker compose version > /dev/null 2>&1 || need docker-compose docker-compose
 python3 -c 'import ensurepip' 2> /dev/null || need ensurepip python3-venv
 venv=target/static-checks
 [ -x $venv/bin/kubernetes-validate ] || { python3 -m venv $venv && $venv/bin/pip install -q kubernetes-validate; }
+$venv/bin/python -c 'import license_expression' 2> /dev/null || $venv/bin/pip install -q license-expression
 kubectl=$(command -v kubectl || true)
 # Debian's own is too old for these files.
 if [ -z "$kubectl" ] || ! "$kubectl" kustomize k8s/base > /dev/null 2>&1; then
@@ -54,8 +55,18 @@ diff -r $out/dashboards docker/observability/grafana/dashboards || { echo "run d
 compose -f docker-compose.prod.yml -f docker/observability/compose.yml config > $out/observability.yaml
 
 nginx -t -q -c "$PWD/docker/nginx.conf" -g 'daemon off;'
+# The same with TLS, with a certificate of the day.
+tls=$PWD/$out/tls
+mkdir -p "$tls"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost -keyout "$tls/privkey.pem" -out "$tls/fullchain.pem" 2> /dev/null
+sed "s#/etc/nginx/tls#$tls#" docker/tls/tls.conf > "$tls/tls.conf"
+sed "s#/etc/nginx/tls#$tls#" docker/nginx.conf > "$tls/nginx"
+nginx -t -q -c "$tls/nginx" -g 'daemon off;'
+compose -f docker-compose.prod.yml -f docker-compose.tls.yml config > $out/tls.yaml
 
 $venv/bin/python tests/static/check.py $out
+$venv/bin/python tests/static/reach.py $out
+$venv/bin/python tests/static/supply.py
 for script in docker/*.sh docker/postgres/*.sh systemd/*.sh tests/stack/*.sh tests/stack/stand-in/*.sh; do
     case $(head -1 "$script") in *bash*) bash -n "$script" ;; *) sh -n "$script" ;; esac
 done
