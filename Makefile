@@ -60,8 +60,18 @@ check-deploy: ## What can be known of images, Compose, Kubernetes and systemd wi
 images: ## The container image of every service
 	bash docker/images.sh
 
-stack-test: ## The production Compose file, run for real: story, scaling, kills, restarts, a rolling upgrade
+stack-test: ## The production Compose file, run for real: story, scaling, kills, outages, a rolling upgrade, backup and restore (BINARIES=target/ci: what is built already)
 	bash tests/stack/run.sh
+
+systemd-test: ## The units, run for real in a container with systemd: install, watchdog, wrong settings, end (BINARIES=target/ci)
+	bash tests/stack/systemd.sh $(or $(BINARIES),target/release)
+
+deny: ## Bans, licences and sources of every crate by cargo-deny, which is built on first use (advisories: cargo deny check advisories)
+	@cargo deny --version > /dev/null 2>&1 || cargo install cargo-deny --version 0.20.2 --locked --quiet
+	cargo deny check bans licenses sources
+
+sbom: ## What our binaries are made of (CycloneDX), in target/sbom.cdx.json
+	bash docker/sbom.sh target/sbom.cdx.json
 
 doc: ## The documentation of all crates, in a browser
 	cargo doc --workspace --no-deps --open

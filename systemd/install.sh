@@ -29,7 +29,8 @@ fi
 systemctl daemon-reload
 systemctl enable --quiet shop.target
 systemctl restart shop-migrate.service
-systemctl start shop.target
+# What does not run yet is started by it; the target then starts the notifiers of a new machine.
 for name in $services; do systemctl restart "shop-$name.service"; done
 for instance in $(systemctl list-units --plain --no-legend 'shop-notifier@*' | cut -d' ' -f1); do systemctl restart "$instance"; done
+systemctl start shop.target
 systemctl --no-pager --lines=0 status 'shop-*' | grep -E '●|Active:'

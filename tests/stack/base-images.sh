@@ -2,15 +2,16 @@
 # Makes stand-ins for the base images that docker/Dockerfile and docker-compose.prod.yml name, for machines that cannot pull them:
 # Debian by debootstrap, with Debian's own postgres, redis and nginx, and the Rust toolchain and crates of this machine.
 # What they have in common with the originals is what we use of them: paths, users, entry points, variables.
-#   tests/stack/base-images.sh SCRATCH RUST POSTGRES REDIS NGINX       (the last four are tags; one that exists is left alone)
+#   tests/stack/base-images.sh SCRATCH RUST POSTGRES REDIS NGINX [MACHINE]       (tags; one that exists is left alone, and so is `none`)
+# MACHINE is a Debian with systemd, Postgres and Redis, for the units.
 set -euo pipefail
 
-scratch=$1 rust=$2 postgres=$3 redis=$4 nginx=$5
+scratch=$1 rust=$2 postgres=$3 redis=$4 nginx=$5 machine=${6:-none}
 mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 suite=bookworm
 here=$(cd "$(dirname "$0")" && pwd)
 
-missing() { ! docker image inspect "$1" > /dev/null 2>&1; }
+missing() { [ "$1" != none ] && ! docker image inspect "$1" > /dev/null 2>&1; }
 
 base() {
     [ -f "$scratch/base/.complete" ] && return
@@ -58,7 +59,7 @@ fi
 if docker image inspect -f '{{index .Config.Labels "stand-in"}}' "$rust" 2> /dev/null | grep -q debian; then
     cargo fetch --locked --quiet
     container=$(docker create "$rust" true)
-    for archive in "${CARGO_HOME:-$HOME/.cargo}"/registry/cache/*/*.crate; do basename "$archive"; done | sort > "$scratch/crates.here"
+    awk '/^name = /{ n = $3 } /^version = /{ v = $3 } /^source = /{ gsub(/"/, "", n); gsub(/"/, "", v); print n "-" v ".crate" }' Cargo.lock | sort > "$scratch/crates.here"
     docker export "$container" | tar -t | sed -n 's#^usr/local/cargo/registry/cache/[^/]*/\(.*\.crate\)$#\1#p' | sort > "$scratch/crates.there"
     if [ -n "$(comm -23 "$scratch/crates.here" "$scratch/crates.there")" ]; then
         docker cp "${CARGO_HOME:-$HOME/.cargo}/registry" "$container":/usr/local/cargo/ > /dev/null
@@ -88,4 +89,10 @@ if missing "$nginx"; then
     base
     root=$(with nginx nginx-light curl)
     import "$root" "$nginx" --change 'CMD ["nginx", "-g", "daemon off;"]'
+fi
+
+if missing "$machine"; then
+    base
+    root=$(with machine systemd systemd-sysv dbus postgresql redis-server procps)
+    import "$root" "$machine" --change 'CMD ["/sbin/init"]'
 fi
