@@ -11,7 +11,7 @@ from stack import COMPOSE, ENV, FOLDER, PROJECT, SERVICES, compose, containers, 
 from tally import Tally
 
 # Longer than any loop's patience: who takes an outage for a standstill shows it.
-OUTAGE_S = 40
+OUTAGE_S = 35
 
 
 def scale(count):
@@ -23,11 +23,11 @@ def autoscale(tally):
     """`admin autoscale` at this engine: more than a thousand jobs make it five, an empty queue two."""
     socket = ENV.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
     image = run("docker", "inspect", "-f", "{{.Config.Image}}", containers("admin")[0])
-    thresholds = ["--env-file", str(FOLDER / "docker/notifier-scaling.env"), "-e", "SCALE_POLL_S=2", "-e", "SCALE_DOWN_AFTER_S=10"]
+    thresholds = ["--env-file", str(FOLDER / "docker/notifier-scaling.env"), "-e", "SCALE_POLL_S=2", "-e", "SCALE_DOWN_AFTER_S=6"]
     database = ["-e", f"DATABASE_URL={(FOLDER / 'secrets/database_url').read_text()}", "-e", f"REDIS_URL={(FOLDER / 'secrets/redis_url').read_text()}"]
     scaler = run("docker", "run", "-d", "--user", "0", "--network", f"{PROJECT}_data", "-v", f"{socket}:/var/run/docker.sock", *thresholds, *database, image, "autoscale", "--compose", f"{PROJECT}/notifier")
     try:
-        tally.push(4000)
+        tally.push(2500)
         eventually("five notifiers by themselves", lambda: len(containers("notifier")) == 5)
         tally.all_mails()
         eventually("two notifiers by themselves", lambda: len(containers("notifier")) == 2, 180)
@@ -40,7 +40,7 @@ def autoscale(tally):
 
 
 def kill_one_of_each(tally):
-    tally.push(1000)
+    tally.push(600)
     for service in ("notifier", "cashback-sync", "webhooks", "redirector", "cron"):
         run("docker", "kill", containers(service)[0])
     for service in ("notifier", "cashback-sync", "webhooks", "redirector", "cron"):
@@ -132,7 +132,7 @@ def main():
     shoppers.start()
     tally = Tally(shoppers, mails)
     with tally.step("scaled 3 → 5 → 2 by hand"):
-        tally.push(2500)
+        tally.push(1500)
         scale(5)
         tally.push(1500)
         scale(2)

@@ -3,6 +3,7 @@
 # it, a shopper's story is played through nginx, notifiers are scaled 3 → 5 → 2 under load by hand and by themselves, containers are killed, Redis
 # and Postgres are away for a while, every service is rolled, both data stores are lost and restored; after each step nothing may be missing. Root on Debian; half an hour with cold caches. STACK_SCRATCH keeps everything.
 #   PROFILE=ci (default here) or release       KEEP=1 leaves the stack up
+#   PATIENCE=3                                 three times the patience, on a machine that is busy with other things
 #   BINARIES=target/ci                         images of these, which this machine (Debian 12) built; nothing is compiled in a container
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -24,6 +24,8 @@ RAZORPAY = "razorpay-webhook-secret"
 TOKEN = "0123456789abcdef0123456789"
 ENV = {**os.environ, "EDGE_PORT": f"127.0.0.1:{EDGE}", "COMPOSE_PROJECT_NAME": PROJECT}
 BEGIN = time.monotonic()
+# More for a machine that has much else to do.
+PATIENCE = float(os.environ.get("PATIENCE", "1"))
 
 # Beside the production file, and nothing in its place: the simulator, at an address that the test reaches.
 OVERRIDE = f"""
@@ -44,7 +46,7 @@ def say(text):
 
 
 def run(*command, check=True, stdin=None, env=ENV, timeout=300):
-    done = subprocess.run(command, cwd=FOLDER, env=env, input=stdin, capture_output=True, text=True, timeout=timeout)
+    done = subprocess.run(command, cwd=FOLDER, env=env, input=stdin, capture_output=True, text=True, timeout=timeout * PATIENCE)
     if check and done.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout.strip()
@@ -64,6 +66,7 @@ def containers(service, all=False):
 
 
 def eventually(what, ask, limit=120):
+    limit *= PATIENCE
     end = time.monotonic() + limit
     while True:
         try:
