@@ -130,8 +130,8 @@ def kubernetes(overlay, documents):
             rule(known(key), f"{overlay}: {key} is no setting")
     told = {key: value for kind in kinds.get("ConfigMap", []) for key, value in kind.get("data", {}).items()}
     rule("@" in told.get("ALERT_EMAILS", ""), f"{overlay}: nobody is told what a person must look at")
-    given = {variable["name"] for variable in pods["cashback-sync"]["spec"]["containers"][0]["env"]}
-    rule("CUELINKS_PUBLISHER_ID" in given, f"{overlay}: a Cuelinks key of another account would not be noticed")
+    variables = {variable["name"] for variable in pods["cashback-sync"]["spec"]["containers"][0]["env"]}
+    rule("CUELINKS_PUBLISHER_ID" in variables, f"{overlay}: a Cuelinks key of another account would not be noticed")
     backends = [path["backend"]["service"]["name"] for r in named("Ingress")["shop"]["spec"]["rules"] for path in r["http"]["paths"]]
     rule(set(backends) == {"redirector", "webhooks", "admin"}, f"{overlay}: the ingress leads to {backends}")
 

@@ -70,7 +70,16 @@ impl Circuit {
         let name_of = KeyValue::new("circuit", name.to_owned());
         open.record(0, std::slice::from_ref(&name_of));
         let key = keys::circuit(name);
-        Self { key, kv, policy, known: Arc::default(), granted: Arc::default(), failures: Arc::default(), open, name: name_of }
+        Self {
+            key,
+            kv,
+            policy,
+            known: Arc::default(),
+            granted: Arc::default(),
+            failures: Arc::default(),
+            open,
+            name: name_of,
+        }
     }
 
     /// Runs `call` if the circuit lets it, and reports how it ended: [`JobError::Retry`] and [`JobError::RetryAfter`] are the
