@@ -88,6 +88,8 @@ def roll(tally):
             require(time.monotonic() - begin < 32, f"{service} ends within its drain")
             run("docker", "start", container)
             settle(service, len(containers(service)))
+            # nginx looks names up every two seconds; the next one must not end before it knows this one.
+            time.sleep(3)
 
 
 def nothing_is_left(tally):

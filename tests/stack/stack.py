@@ -100,7 +100,7 @@ def fetch(port, path, body=None, headers=None, method=None, timeout=20):
     if data is not None:
         request.add_header("content-type", "application/json")
     try:
-        with OPENER.open(request, timeout=timeout) as answer:
+        with OPENER.open(request, timeout=timeout * PATIENCE) as answer:
             return answer.status, answer.headers, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.headers, error.read()

@@ -27,7 +27,8 @@ class Tally:
         return number("SELECT count(*) FROM notifications WHERE event_key LIKE 'load:%' AND status = 'unknown'")
 
     def all_mails(self, limit=300):
-        eventually("all mails", lambda: self.decided() == self.pushed, limit)
+        # The inbox is read on the way: a mail is big, and thousands at once take their time.
+        eventually("all mails", lambda: self.arrived() is not None and self.decided() == self.pushed, limit)
 
     def recorded(self):
         return set(sql("SELECT external_click_id FROM affiliate_clicks WHERE user_id IS NULL").split())
