@@ -122,7 +122,7 @@ def kubernetes(overlay, documents):
     deny = policies.get("default-deny", {}).get("spec")
     rule(deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}, f"{overlay}: nothing is denied by default")
     outward = policies["providers"]["spec"]["podSelector"]["matchExpressions"][0]["values"]
-    rule(sorted(outward) == ["cashback-sync", "notifier", "webhooks"], f"{overlay}: {outward} may call the world")
+    rule(sorted(outward) == ["cashback-sync", "cron", "notifier", "webhooks"], f"{overlay}: {outward} may call the world")
     rule((overlay == "prod") == ("Secret" not in kinds), f"{overlay}: secrets in the repository")
     rule((overlay == "dev") == ("provider-sim" in pods), f"{overlay}: the simulator")
     for kind in kinds.get("ConfigMap", []):

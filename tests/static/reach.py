@@ -13,7 +13,7 @@ WANTED = (
     {(name, "@kube-system", 53) for name in SERVICES | {"migrate"}}
     | {("@monitoring", name, 9090) for name in SERVICES}
     | {("@ingress-nginx", name, 8080) for name in ("redirector", "webhooks", "admin")}
-    | {(name, "world", 443) for name in CALLERS}
+    | {(name, "world", 443) for name in CALLERS | {"cron"}}
     | {("notifier", "world", port) for port in (465, 587)}
 )
 DEV = (
