@@ -127,7 +127,7 @@ async fn a_wallet_is_found_by_whatever_names_its_shopper() {
     for nobody in ["asha@example", "Asha", "asha@example.com", "%25"] {
         assert_eq!(stage.call(Method::GET, &format!("/wallets?user={nobody}"), None).await.0, 404, "{nobody}");
     }
-    assert_eq!(stage.call(Method::GET, "/wallets", None).await.0, 400, "whose is not said");
+    assert_eq!(stage.call(Method::GET, "/wallets", None).await.0, 422, "whose is not said");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -158,7 +158,7 @@ async fn a_program_assigns_by_the_api_with_the_same_rules() {
     );
     let assign = format!("/unmatched/{transaction}/assign");
     let body = |click: ClickId, reason: &str| Some(json!({ "click_id": click, "reason": reason }));
-    assert_eq!(stage.call(Method::POST, &assign, body(right.1, "")).await.0, 400);
+    assert_eq!(stage.call(Method::POST, &assign, body(right.1, "")).await.0, 422);
     assert_eq!(stage.call(Method::POST, &assign, body(wrong.1, "a guess")).await.0, 409);
     assert_eq!(stage.call(Method::POST, &assign, body(ClickId::generate(), "a guess")).await.0, 409);
     assert_eq!(stage.call(Method::POST, &assign, body(right.1, "by receipt")).await.0, 204);
