@@ -40,7 +40,7 @@ impl World {
         Self { client: connect(&url).await, environment, _redis: redis, _folder: folder }
     }
 
-    /// Adds so many ledger entries, twenty a shopper, by the ledger's own function.
+    /// Adds so many ledger entries, twenty a shopper, and the balances that they leave.
     pub(crate) async fn entries(&self, count: usize) {
         let shoppers = count / 20;
         let sql = format!(
@@ -49,9 +49,13 @@ impl World {
              WITH added AS (INSERT INTO users (id, name, email, lang) SELECT gen_random_uuid(), 'n', gen_random_uuid() || '@x.in', 'en'
                             FROM generate_series(1, {shoppers}) RETURNING id)
              INSERT INTO fresh SELECT id FROM added;
-             SELECT count(*) FROM (SELECT (post_transfers(array_agg(gen_random_uuid()), array_agg('00000000-0000-0000-0000-000000000001'::uuid), array_agg(id),
-                                          array_agg(100 + n), array_agg('cashback_credit'::text), array_agg(id || ':' || n), array_agg('{{}}'::jsonb))).*
-                                   FROM fresh, generate_series(1, 20) n GROUP BY ('x' || substr(id::text, 1, 3))::bit(12)::int) AS posted;
+             INSERT INTO wallet_transactions (id, debit_account, credit_account, amount_paise, kind, idempotency_key, input_hash, user_id,
+                                              balance_after_paise, reason)
+             SELECT gen_random_uuid(), '00000000-0000-0000-0000-000000000001', id, 100 + n, 'cashback_credit', id || ':' || n,
+                    transfer_hash('00000000-0000-0000-0000-000000000001', id, 100 + n, 'cashback_credit'), id,
+                    sum(100 + n) OVER (PARTITION BY id ORDER BY n), '{{}}'
+             FROM fresh, generate_series(1, 20) n;
+             UPDATE wallet_balances SET balance_paise = 2210 WHERE user_id IN (SELECT id FROM fresh);
              ANALYZE"
         );
         self.client.batch_execute(&sql).await.unwrap();
