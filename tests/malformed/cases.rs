@@ -335,13 +335,18 @@ fn bodies(door: &Door) -> Vec<Case> {
         let request = contents.with_body(door.empty(), own, text);
         cases.push(Case { name: format!("body: {what}"), request, expected: Expected::Answer });
     }
+    // Who answers early reads no more, and the end of the connection may overtake the answer.
     let large = vec![b' '; 3 << 20];
     let request = contents.with_body(door.empty(), own, large.clone());
-    cases.push(Case { name: "a body of 3 MiB".to_owned(), request, expected: Expected::Answer });
+    cases.push(Case { name: "a body of 3 MiB".to_owned(), request, expected: Expected::AnswerOrEnd });
     let mut chunked = contents.with_body(door.empty(), own, large);
     chunked.body =
         [format!("{:x}\r\n", chunked.body.len()).as_bytes(), &chunked.body[..], &b"\r\n0\r\n\r\n"[..]].concat();
     chunked.framing = Framing::Lines("Transfer-Encoding: chunked\r\n");
-    cases.push(Case { name: "a body of 3 MiB in a chunk".to_owned(), request: chunked, expected: Expected::Answer });
+    cases.push(Case {
+        name: "a body of 3 MiB in a chunk".to_owned(),
+        request: chunked,
+        expected: Expected::AnswerOrEnd,
+    });
     cases
 }

@@ -90,7 +90,12 @@ async fn knock(door: Door, served: Vec<String>) -> (usize, Vec<(String, String)>
     let cases = cases::of(&door, &served);
     let mut faults = Vec::new();
     for case in &cases {
-        let end = wire::send(door.address, &case.request.bytes(), case.request.is_cut).await;
+        let bytes = case.request.bytes();
+        let mut end = wire::send(door.address, &bytes, case.request.is_cut).await;
+        // Too slow a head, says a server that was not let run for five seconds: that is the machine, not the request.
+        if matches!(&end, End::Answer(answer) if answer.status == 408 && answer.body.is_empty()) {
+            end = wire::send(door.address, &bytes, case.request.is_cut).await;
+        }
         if let Some(fault) = fault(&door, case, &end) {
             eprintln!("{} {} {}: {}: {fault}", door.service, door.method, door.pattern, case.name);
             faults.push((format!("{} {} {}: {}", door.service, door.method, door.pattern, case.name), fault));
