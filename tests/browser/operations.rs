@@ -82,8 +82,10 @@ async fn browser_a_webhook_is_replayed_a_job_triggered_a_purchase_assigned() {
     let purchase = shop.purchase_without_a_click().await;
     browser.visit("/admin/sync").await;
     browser.press(&format!("a[href='/admin/unmatched/{purchase}']")).await;
-    browser.sees("Kirana Express").await;
-    browser.act("/assign", "the shopper sent the receipt").await;
+    browser.sees("Clicks that fit").await;
+    let click = browser.run("return document.querySelector('main section a').innerText").await;
+    let fields = [("click", click.as_str().unwrap()), ("reason", "the shopper sent the receipt")];
+    browser.fill("form[action$='/assign']", &fields).await;
     browser.sees("The transaction belongs to that click now.").await;
     let sql = "SELECT count(*) FROM affiliate_transactions WHERE click_id IS NULL";
     assert_eq!(client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 0);
