@@ -5,7 +5,7 @@
 IN_TESTS = $(addprefix -A clippy::,unwrap_used expect_used panic indexing_slicing as_conversions cast_possible_truncation format_push_string needless_range_loop unit_arg items_after_statements semicolon_if_nothing_returned print_stdout \
 	print_stderr disallowed_methods missing_panics_doc too_many_lines duration_suboptimal_units unnecessary_get_then_check type_complexity)
 
-.PHONY: help demo test build lint fmt doc generate bench bench-http fuzz clean setup
+.PHONY: help demo test build lint fmt doc generate bench bench-http chaos fuzz clean setup
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,10 @@ bench: setup ## What the queue and the ledger cost, beside peers and bare Redis 
 bench-http: setup ## What redirects and webhooks cost, beside nginx, actix, Bun and Fastify (builds in release, takes a quarter of an hour)
 	cargo build --workspace --bins --release
 	bash tests/bench/run.sh
+
+chaos: setup ## The whole system under load while Redis, Postgres, the network, providers and services break (needs root; minutes)
+	cargo build --workspace --bins
+	cargo bench --workspace --profile dev --bench chaos
 
 fuzz: ## Every fuzz target for SECONDS each (60); what is found ends the run
 	bash tests/fuzz/run.sh $(or $(SECONDS),60)

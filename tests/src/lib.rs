@@ -10,10 +10,12 @@
 )]
 
 mod ledger;
+mod secrets;
 mod session;
 mod story;
 mod system;
 
 pub use ledger::Ledger;
+pub use secrets::{razorpay_signature, sealed};
 pub use story::{Scene, Story};
 pub use system::{Cast, POSTBACK_TOKEN, Place, Ports, RAZORPAY_SECRET, STATS_TOKEN, System};

@@ -20,7 +20,7 @@ pub const POSTBACK_TOKEN: &str = "0123456789abcdef0123456789abcdef";
 /// What opens the redirector's figures.
 pub const STATS_TOKEN: &str = "synthetic-token-of-the-figures";
 /// Thirty-two bytes in base64; it protects demo codes only.
-const VOUCHER_KEY: &str = "ZGVtby12b3VjaGVyLWtleS0wMTIzNDU2Nzg5YWJjZGU=";
+pub(crate) const VOUCHER_KEY: &str = "ZGVtby12b3VjaGVyLWtleS0wMTIzNDU2Nzg5YWJjZGU=";
 const SMS_TEXTS: &str = include_str!("../../services/notifier/templates/sms.json");
 
 /// Which ports the public sides take.
@@ -96,7 +96,8 @@ impl System {
     /// Starts the world, migrates and seeds with the real commands, and starts every service.
     pub async fn start(place: Place) -> Self {
         let sim = Sim::with_arguments(&["--port", &place.ports.of(0).to_string()]);
-        let environment = environment(&place, &sim).await;
+        let mut environment = environment(&place, &sim).await;
+        environment.extend(place.settings.iter().cloned());
         run("admin", &["migrate"], &environment);
         let mut seed = vec!["seed".to_owned(), "--json".to_owned(), "--links-base".to_owned(), sim.at("")];
         for person in &place.people {

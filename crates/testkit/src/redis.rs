@@ -87,6 +87,11 @@ impl Redis {
         self.process.as_ref().map(Process::id)
     }
 
+    /// Sends a signal by name to its process, such as `STOP` and `CONT`.
+    pub fn signal(&self, name: &str) {
+        self.process.as_ref().expect("it runs").signal(name);
+    }
+
     /// Ends it politely (what is in the append-only file is kept).
     pub fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {

@@ -28,6 +28,7 @@ use actix_web::{App, HttpServer};
 use anyhow::{Context, bail};
 use clap::Parser;
 use options::Options;
+use providers::smtp::Security;
 use settings::Settings;
 use sim::Sim;
 use std::io::Write;
@@ -89,7 +90,7 @@ async fn serve(options: Options, settings: Settings) -> anyhow::Result<()> {
         .with_context(|| format!("listening on {}:{}", options.host, options.port))?;
     let address = listener.local_addr().context("reading the port")?;
     let smtp = match options.smtp_port {
-        Some(port) => Some(smtp_listener(&options.host, port).await?),
+        Some(port) => Some((smtp_listener(&options.host, port).await?, Security::from_options(&options)?)),
         None => None,
     };
     let threads = options.threads.max(1);
@@ -121,10 +122,10 @@ async fn serve(options: Options, settings: Settings) -> anyhow::Result<()> {
     .run();
     let handle = server.handle();
     let mut stdout = std::io::stdout();
-    if let Some(listener) = smtp {
+    if let Some((listener, security)) = smtp {
         let address = listener.local_addr().context("reading the mail server's port")?;
         writeln!(stdout, "smtp on {address}").context("telling the mail server's port")?;
-        sim.in_background(providers::smtp::serve(sim::arc(&sim), listener));
+        sim.in_background(providers::smtp::serve(sim::arc(&sim), listener, security));
     }
     writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush()).context("telling the port")?;
     tokio::select! {

@@ -1,7 +1,17 @@
 //! The command line.
 
 use clap::Parser;
+use std::path::PathBuf;
 use std::time::Duration;
+
+/// When the mail server begins to speak TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Tls {
+    /// When the client asks for it (port 587).
+    Starttls,
+    /// From the first byte (port 465).
+    Implicit,
+}
 
 /// Plays every outside provider on one port, for development and tests.
 #[derive(Debug, Clone, Parser)]
@@ -16,6 +26,12 @@ pub(crate) struct Options {
     /// Port of the mail server; 0 takes a free one and prints it. Without it there is none.
     #[arg(long)]
     pub(crate) smtp_port: Option<u16>,
+    /// How the mail server speaks TLS: `starttls`, `implicit`, or not at all.
+    #[arg(long, requires_all = ["smtp_port", "smtp_certificate"])]
+    pub(crate) smtp_tls: Option<Tls>,
+    /// Where the mail server's certificate (for `localhost`) is written, for clients to trust.
+    #[arg(long, requires = "smtp_tls")]
+    pub(crate) smtp_certificate: Option<PathBuf>,
     /// Seed of ids, amounts and keys: the same calls under the same seed give the same answers.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,

@@ -1,35 +1,46 @@
 -- Many messages in one statement; no two of them may have the same (event_key, channel, template).
 WITH asked AS (
-    SELECT *
+    SELECT *,
+           EXISTS (
+               SELECT FROM notifications AS known
+               WHERE known.event_key = given.event_key AND known.channel = given.channel AND known.template = given.template
+           ) AS is_known
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::text[], $9::bytea[],
-                $10::text[], $11::timestamptz[], $12::boolean[], $13::int[], $14::int[], $15::text[])
-         AS asked (id, event_key, channel, template, lang, category, user_id, recipient, address_hash,
-                   provider, queued_at, newest_wins, per_hour, per_day, correlation_id)
+                $10::text[], $11::timestamptz[], $12::boolean[], $13::int[], $14::int[], $15::text[]) WITH ORDINALITY
+         AS given (id, event_key, channel, template, lang, category, user_id, recipient, address_hash,
+                   provider, queued_at, newest_wins, per_hour, per_day, correlation_id, position)
+), among AS (
+    -- Rows of one statement do not see each other, and a burst to one address comes in one statement.
+    SELECT *,
+           row_number() OVER (PARTITION BY channel, address_hash, is_known ORDER BY position) - 1 AS before_it,
+           max(queued_at) OVER (PARTITION BY channel, address_hash, template) AS newest
+    FROM asked
 ), judged AS (
-    SELECT asked.*, suppressed.reason AS suppression,
+    SELECT among.*, suppressed.reason AS suppression,
            CASE
                WHEN suppressed.reason IS NOT NULL THEN 'suppressed'
-               WHEN newest_wins AND EXISTS (
+               WHEN newest_wins AND (newest > queued_at OR EXISTS (
                    SELECT FROM notifications AS newer
-                   WHERE newer.address_hash = asked.address_hash AND newer.channel = asked.channel
-                     AND newer.template = asked.template AND newer.queued_at > asked.queued_at) THEN 'superseded'
-               WHEN per_hour > 0 AND per_hour <= (
+                   WHERE newer.address_hash = among.address_hash AND newer.channel = among.channel
+                     AND newer.template = among.template AND newer.queued_at > among.queued_at)) THEN 'superseded'
+               -- What was let through once is not held back because it has to be tried again.
+               WHEN NOT is_known AND per_hour > 0 AND per_hour <= before_it + (
                    SELECT count(*) FROM notifications AS sent
-                   WHERE sent.address_hash = asked.address_hash AND sent.channel = asked.channel
-                     AND sent.created_at > now() - interval '1 hour' AND sent.event_key <> asked.event_key
+                   WHERE sent.address_hash = among.address_hash AND sent.channel = among.channel
+                     AND sent.created_at > now() - interval '1 hour'
                      AND sent.status NOT IN ('suppressed', 'superseded', 'throttled', 'expired')) THEN 'throttled'
-               WHEN per_day > 0 AND per_day <= (
+               WHEN NOT is_known AND per_day > 0 AND per_day <= before_it + (
                    SELECT count(*) FROM notifications AS sent
-                   WHERE sent.address_hash = asked.address_hash AND sent.channel = asked.channel
-                     AND sent.created_at > now() - interval '1 day' AND sent.event_key <> asked.event_key
+                   WHERE sent.address_hash = among.address_hash AND sent.channel = among.channel
+                     AND sent.created_at > now() - interval '1 day'
                      AND sent.status NOT IN ('suppressed', 'superseded', 'throttled', 'expired')) THEN 'throttled'
                ELSE 'sending'
            END AS status
-    FROM asked
+    FROM among
     LEFT JOIN LATERAL (
         SELECT reason FROM suppressions
-        WHERE suppressions.channel = asked.channel AND suppressions.address_hash = asked.address_hash
-          AND suppressions.category IN ('all', asked.category)
+        WHERE suppressions.channel = among.channel AND suppressions.address_hash = among.address_hash
+          AND suppressions.category IN ('all', among.category)
         LIMIT 1) AS suppressed ON true
 )
 INSERT INTO notifications (id, event_key, channel, template, lang, category, user_id, recipient, address_hash, provider, queued_at,

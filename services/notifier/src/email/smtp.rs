@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use domain::contact::EmailAddress;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters, TlsParametersBuilder};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
 use tokio::sync::Semaphore;
@@ -126,10 +126,14 @@ impl From<Trouble> for Outcome {
 impl Smtp {
     /// Sends as `from`, whose host is also the name that servers are greeted with.
     pub(crate) fn new(settings: Settings, from: &EmailAddress) -> Result<Self, Error> {
-        let Settings { host, port, tls, credentials, connections, limit } = settings;
+        let Settings { host, port, tls, authority, credentials, connections, limit } = settings;
         let parameters = match tls {
             Tls::None => None,
-            Tls::Upgraded | Tls::Implicit => Some(TlsParameters::new_rustls(host.clone())?),
+            Tls::Upgraded | Tls::Implicit => {
+                let builder = TlsParameters::builder(host.clone());
+                let trusting = authority.into_iter().fold(builder, TlsParametersBuilder::add_root_certificate);
+                Some(trusting.build_rustls()?)
+            }
         };
         let own_host = from.as_str().rsplit('@').next().unwrap_or("localhost").to_owned();
         Ok(Self {

@@ -1,6 +1,7 @@
 //! The notifier as a process, between real Redis, real Postgres and simulated providers with their faults.
 
 mod faults;
+mod kills;
 mod post;
 mod rules;
 mod second;

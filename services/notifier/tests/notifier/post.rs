@@ -25,7 +25,7 @@ pub(crate) struct Post {
     pub(crate) pool: Pool,
     pub(crate) kv: Kv,
     environment: Vec<(String, String)>,
-    _redis: Redis,
+    pub(crate) redis: Redis,
     _database: Database,
 }
 
@@ -57,6 +57,27 @@ impl Post {
         Self::open_on(sim, &all).await
     }
 
+    /// With a mail server that speaks TLS only. `is_trusted`: whether the notifier is told whose certificate that is.
+    pub(crate) async fn open_with_secure_second(tls: &str, is_trusted: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let certificate = folder.path().join("mail.pem").to_str().unwrap().to_owned();
+        let arguments = ["--port", "0", "--smtp-port", "0", "--smtp-tls", tls, "--smtp-certificate", &certificate];
+        let mut sim = Sim::with_arguments(&arguments);
+        let port = sim.smtp_port().to_string();
+        let mut settings = vec![
+            ("SMTP_HOST", "localhost"),
+            ("SMTP_PORT", port.as_str()),
+            ("SMTP_TLS", tls),
+            ("SMTP_USER", "mailer"),
+            ("SMTP_PASSWORD", "planted-smtp-password"),
+            ("SMTP_TIMEOUT_MS", "1500"),
+        ];
+        if is_trusted {
+            settings.push(("SMTP_CA_FILE", &certificate));
+        }
+        Self::open_on(sim, &settings).await
+    }
+
     async fn open_on(sim: Sim, extra: &[(&str, &str)]) -> Self {
         let (database, redis) = (Database::start().await, Redis::start());
         let source = config::Map::from([("REDIS_URL", redis.url().as_str())]);
@@ -83,7 +104,7 @@ impl Post {
         .to_vec();
         environment.extend(extra.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let pool = database.pool();
-        let mut post = Self { service: None, sim, pool, kv, environment, _redis: redis, _database: database };
+        let mut post = Self { service: None, sim, pool, kv, environment, redis, _database: database };
         post.launch().await;
         post
     }

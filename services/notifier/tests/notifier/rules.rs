@@ -1,10 +1,14 @@
 //! Who gets what, and what nobody gets.
 
-use chrono::{TimeDelta, Utc};
+use chrono::{FixedOffset, TimeDelta, Timelike, Utc};
 use domain::job::Queue;
+use domain::jobs::Language;
 use domain::jobs::email::EmailMessage;
+use domain::jobs::sms::SmsMessage;
 use domain::money::Paise;
+use domain::redacted::Redacted;
 use store::notifications::Channel;
+use store::sms_templates::SmsTemplate;
 use store::suppressions::{self, AddressHash};
 use testkit::eventually_true;
 
@@ -41,6 +45,87 @@ async fn who_is_suppressed_or_asked_too_often_gets_nothing() {
     post.becomes("sms:2", "throttled").await;
     assert_eq!(post.inbox("asha@example.in").await.len(), 0);
     assert_eq!(post.inbox("919800000001").await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_burst_to_one_number_is_cut_at_the_hours_and_at_the_days_limit() {
+    for (setting, other) in [("SMS_PER_HOUR", "SMS_PER_DAY"), ("SMS_PER_DAY", "SMS_PER_HOUR")] {
+        let post = Post::open_with(&[(setting, "3"), (other, "0")]).await;
+        let burst: Vec<_> = (0..40).map(|number| text(&format!("sms:{number}"), "9800000001")).collect();
+        queue::Producer::new(post.kv.clone()).enqueue_many(&burst).await.unwrap();
+        post.push(&text("sms:else", "9800000002")).await;
+        post.becomes("sms:else", "sent").await;
+        post.idle(Queue::Sms).await;
+        let client = post.client().await;
+        let counted = "SELECT count(*) FILTER (WHERE status = 'sent'), count(*) FILTER (WHERE status = 'throttled')
+                       FROM notifications WHERE event_key <> 'sms:else'";
+        let row = client.query_one(counted, &[]).await.unwrap();
+        assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (3, 37), "{setting}");
+        assert_eq!(post.inbox("919800000001").await.len(), 3, "{setting}");
+        // An hour later the hour's limit lets more through, and the day's does not.
+        let earlier = "UPDATE notifications SET created_at = created_at - interval '61 minutes'";
+        client.execute(earlier, &[]).await.unwrap();
+        post.push(&text("sms:later", "9800000001")).await;
+        post.becomes("sms:later", if setting == "SMS_PER_HOUR" { "sent" } else { "throttled" }).await;
+    }
+}
+
+#[tokio::test]
+async fn of_codes_that_come_together_only_the_newest_is_sent() {
+    let mut post = Post::open().await;
+    post.kill();
+    let now = Utc::now();
+    for (number, seconds) in [(1, 20), (2, 5), (3, 10)] {
+        let code = code(&format!("otp:{number}"), "asha@example.in", &format!("11111{number}"));
+        post.push_as_of(&code, now - TimeDelta::seconds(seconds)).await;
+    }
+    post.launch().await;
+    for (event, status) in [("otp:1", "superseded"), ("otp:2", "sent"), ("otp:3", "superseded")] {
+        post.becomes(event, status).await;
+    }
+    let mails = post.inbox("asha@example.in").await;
+    assert!(mails.len() == 1 && mails[0]["text"].as_str().unwrap().contains("111112"), "{mails:?}");
+}
+
+#[tokio::test]
+async fn advertising_waits_for_the_window_and_codes_do_not() {
+    // A window that is not now.
+    let india = FixedOffset::east_opt(5 * 3_600 + 1_800).unwrap();
+    let hour = Utc::now().with_timezone(&india).hour();
+    let (from, until) = if hour < 12 { (20, 22) } else { (2, 4) };
+    let (from, until) = (from.to_string(), until.to_string());
+    let mut post = Post::open_with(&[("SMS_WINDOW_FROM", &from), ("SMS_WINDOW_UNTIL", &until)]).await;
+    let advertising = |lang, body: &str| SmsTemplate {
+        template: "cashback_credited".to_owned(),
+        lang,
+        dlt_template_id: "1107000000000000099".to_owned(),
+        entity_id: "1101000000000000001".to_owned(),
+        sender_id: "612345".to_owned(),
+        category: "promotional".to_owned(),
+        body: body.to_owned(),
+    };
+    let client = post.client().await;
+    for text in [
+        advertising(Language::En, "Rs.{#numeric#} from {#alphanumeric#}: shop more with Demo Cashback."),
+        advertising(Language::Hi, "{#alphanumeric#} से रु.{#numeric#}। Demo Cashback से और खरीदें।"),
+    ] {
+        store::sms_templates::upsert(&client, &text).await.unwrap();
+    }
+    post.kill();
+    post.launch().await;
+    post.push(&text("sms:1", "9800000001")).await;
+    let mut code = text("otp:1", "9800000002");
+    code.message = SmsMessage::Otp { code: Redacted::new("482913".to_owned()), valid_minutes: 10 };
+    post.push(&code).await;
+    post.becomes("otp:1", "sent").await;
+    eventually_true("the advertising waits", SOON, async || {
+        queue::admin::stats(&post.kv, Queue::Sms).await.unwrap().delayed == 1
+    })
+    .await;
+    assert_eq!(post.status("sms:1").await, None, "nobody was asked");
+    assert_eq!(post.inbox("919800000001").await.len(), 0);
+    let logs = post.service.as_mut().unwrap().logs();
+    assert!(logs.contains("waits for the morning"), "{logs}");
 }
 
 #[tokio::test]

@@ -180,3 +180,29 @@ async fn an_address_that_does_not_exist_fails_for_good_and_is_not_tried_again() 
     post.push(&credited("cashback:2", "gone@example.in")).await;
     post.becomes("cashback:2", "suppressed").await;
 }
+
+#[tokio::test]
+async fn a_mail_server_is_spoken_to_under_tls_and_only_if_it_is_the_right_one() {
+    for tls in ["starttls", "implicit"] {
+        let post = Post::open_with_secure_second(tls, true).await;
+        post.fault("sendgrid", "status", json!({"status": 503})).await;
+        for number in 0..3 {
+            let (event, to) = (format!("cashback:{number}"), format!("asha{number}@example.in"));
+            post.push(&credited(&event, &to)).await;
+            post.becomes(&event, "sent").await;
+            let mails = post.inbox(&to).await;
+            assert!(mails.len() == 1 && smtp_only(&mails), "{tls}: {mails:?}");
+        }
+
+        let mut post = Post::open_with_secure_second(tls, false).await;
+        post.fault("sendgrid", "status", json!({"status": 503})).await;
+        post.push(&credited("cashback:1", "asha@example.in")).await;
+        post.becomes("cashback:1", "retry").await;
+        eventually_true("the certificate is named as the reason", SOON, async || {
+            post.status("cashback:1").await.is_some_and(|(_, reason)| reason.contains("certificate"))
+        })
+        .await;
+        assert_eq!(post.inbox("asha@example.in").await.len(), 0, "{tls}: nothing is said to a stranger");
+        assert!(!post.service.as_mut().unwrap().logs().contains("planted-smtp-password"));
+    }
+}

@@ -2,6 +2,7 @@
 //! another on a connection, and faults at each step.
 
 mod session;
+mod tls;
 
 use crate::inbox::{Channel, Message};
 use crate::provider::Provider;
@@ -9,23 +10,39 @@ use crate::sim::{Sim, World};
 use mail_parser::MessageParser;
 use serde_json::{Map, Value};
 use session::Session;
+use std::io;
 use std::sync::Arc;
-use tokio::net::TcpListener;
+pub(crate) use tls::Security;
+use tokio::net::{TcpListener, TcpStream};
 
 /// Takes connections until the simulator stops.
-pub(crate) async fn serve(sim: Arc<Sim>, listener: TcpListener) {
+pub(crate) async fn serve(sim: Arc<Sim>, listener: TcpListener, security: Security) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let session = Session::new(Arc::clone(&sim), stream);
+                let (shared, security) = (Arc::clone(&sim), security.clone());
                 sim.in_background(async move {
-                    if let Err(error) = session.run().await {
+                    if let Err(error) = converse(shared, stream, security).await {
                         tracing::debug!(%error, "an SMTP connection broke off");
                     }
                 });
             }
             Err(error) => tracing::warn!(%error, "an SMTP connection could not be taken"),
         }
+    }
+}
+
+async fn converse(sim: Arc<Sim>, stream: TcpStream, security: Security) -> io::Result<()> {
+    match security {
+        Security::Implicit(acceptor) => Session::new(sim, acceptor.accept(stream).await?).run().await,
+        Security::Upgraded(acceptor) => {
+            let clear = Session::new(sim, stream).with_upgrade();
+            match clear.run_until_upgrade().await? {
+                Some((sim, stream)) => Session::new(sim, acceptor.accept(stream).await?).after_upgrade().run().await,
+                None => Ok(()),
+            }
+        }
+        Security::None => Session::new(sim, stream).run().await,
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use config::{ExposeSecret, Reader};
 use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::Certificate;
 
 /// How the connection is kept from others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,11 +42,25 @@ impl fmt::Display for Tls {
     }
 }
 
+/// A certificate, read from the file that a setting names.
+struct Authority(Certificate);
+
+impl FromStr for Authority {
+    type Err = String;
+
+    fn from_str(path: &str) -> Result<Self, Self::Err> {
+        let pem = std::fs::read(path).map_err(|error| format!("{path} cannot be read: {error}"))?;
+        Certificate::from_pem(&pem).map(Self).map_err(|error| format!("{path} holds no certificate: {error}"))
+    }
+}
+
 /// The settings of the mail server.
 pub(crate) struct Settings {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) tls: Tls,
+    /// Who may vouch for the server besides the public authorities: a relay of one's own rarely has a public certificate.
+    pub(crate) authority: Option<Certificate>,
     pub(crate) credentials: Option<Credentials>,
     /// The most connections at a time.
     pub(crate) connections: usize,
@@ -61,6 +76,8 @@ impl Settings {
         let tls = reader.default("SMTP_TLS", Tls::Upgraded, "starttls, implicit, or none (within the machine only)");
         let user = reader.optional("SMTP_USER", "the name to log in with there");
         let password = reader.optional_secret("SMTP_PASSWORD", "the password of SMTP_USER");
+        let authority: Option<Authority> =
+            reader.optional_parsed("SMTP_CA_FILE", "certificate (PEM) of the authority behind SMTP_HOST, when it is no public one");
         let connections = reader.default("SMTP_CONNECTIONS", 16, "the most connections to it at a time");
         let limit_ms = reader.default("SMTP_TIMEOUT_MS", 10_000, "how long each of its replies may take");
         let host = host?;
@@ -76,7 +93,8 @@ impl Settings {
         }
         let credentials =
             user.zip(password).map(|(user, secret)| Credentials::new(user, secret.expose_secret().to_owned()));
-        Some(Self { host, port, tls, credentials, connections, limit: Duration::from_millis(limit_ms) })
+        let authority = authority.map(|Authority(certificate)| certificate);
+        Some(Self { host, port, tls, authority, credentials, connections, limit: Duration::from_millis(limit_ms) })
     }
 }
 
@@ -103,5 +121,7 @@ mod tests {
         assert!(read([("SMTP_HOST", "127.0.0.1"), ("SMTP_TLS", "none")]).is_ok());
         assert!(read([("SMTP_HOST", "mail.example.in"), ("SMTP_USER", "u")]).is_err(), "half of the credentials");
         assert!(read([("SMTP_HOST", "mail.example.in"), ("SMTP_TLS", "maybe")]).is_err());
+        let missing = read([("SMTP_HOST", "mail.example.in"), ("SMTP_CA_FILE", "/nowhere/ca.pem")]).err().unwrap();
+        assert!(missing.contains("SMTP_CA_FILE") && missing.contains("/nowhere/ca.pem"), "{missing}");
     }
 }

@@ -11,8 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 
 /// `SendGrid`'s limit, which is as good as any.
 const LARGEST: u64 = 30_000_000;
@@ -20,10 +19,23 @@ const LARGEST: u64 = 30_000_000;
 /// How long `accept_then_timeout` keeps silent unless told.
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// How far a connection is on its way from clear to TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Upgrade {
+    /// There is none, or it is done.
+    None,
+    /// Offered, and wanted before anything else is said (RFC 3207, 4).
+    Offered,
+    /// Asked for: the next bytes are TLS.
+    Due,
+}
+
 /// A connection.
-pub(super) struct Session {
+pub(super) struct Session<S> {
     sim: Arc<Sim>,
-    wire: BufReader<TcpStream>,
+    wire: BufReader<S>,
+    upgrade: Upgrade,
+    greets: bool,
     is_known: bool,
     from: Option<String>,
     to: Vec<String>,
@@ -39,16 +51,41 @@ enum Left {
     Closed,
 }
 
-impl Session {
-    pub(super) fn new(sim: Arc<Sim>, stream: TcpStream) -> Self {
-        Self { sim, wire: BufReader::new(stream), is_known: false, from: None, to: Vec::new() }
+impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+    pub(super) fn new(sim: Arc<Sim>, stream: S) -> Self {
+        let wire = BufReader::new(stream);
+        Self { sim, wire, upgrade: Upgrade::None, greets: true, is_known: false, from: None, to: Vec::new() }
+    }
+
+    /// In clear, with TLS on offer.
+    pub(super) fn with_upgrade(self) -> Self {
+        Self { upgrade: Upgrade::Offered, ..self }
+    }
+
+    /// Goes on after `STARTTLS`, where the server has greeted already.
+    pub(super) fn after_upgrade(self) -> Self {
+        Self { greets: false, ..self }
     }
 
     /// Serves it until it is closed.
     pub(super) async fn run(mut self) -> io::Result<()> {
-        match self.fault("CONNECT").await? {
-            Left::All => self.say(220, "sim.example.in ESMTP").await?,
-            Left::Nothing | Left::Closed => return Ok(()),
+        self.serve().await
+    }
+
+    /// Serves it until it is closed, or until TLS is due on the stream.
+    pub(super) async fn run_until_upgrade(mut self) -> io::Result<Option<(Arc<Sim>, S)>> {
+        self.serve().await?;
+        // What a client sends behind STARTTLS in clear must not be taken for what it says under TLS.
+        let is_due = self.upgrade == Upgrade::Due && self.wire.buffer().is_empty();
+        Ok(is_due.then(|| (self.sim, self.wire.into_inner())))
+    }
+
+    async fn serve(&mut self) -> io::Result<()> {
+        if self.greets {
+            match self.fault("CONNECT").await? {
+                Left::All => self.say(220, "sim.example.in ESMTP").await?,
+                Left::Nothing | Left::Closed => return Ok(()),
+            }
         }
         while let Some(line) = self.line().await? {
             let (verb, argument) = line.split_once(' ').unwrap_or((&line, ""));
@@ -71,9 +108,9 @@ impl Session {
     async fn command(&mut self, verb: &str, argument: &str) -> io::Result<bool> {
         match verb {
             "EHLO" => {
-                let lines =
-                    format!("250-sim.example.in\r\n250-SIZE {LARGEST}\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN\r\n");
-                self.wire.get_mut().write_all(lines.as_bytes()).await?;
+                let last = if self.upgrade == Upgrade::Offered { "STARTTLS" } else { "AUTH PLAIN LOGIN" };
+                let lines = format!("250-sim.example.in\r\n250-SIZE {LARGEST}\r\n250-8BITMIME\r\n250 {last}\r\n");
+                self.write(lines.as_bytes()).await?;
             }
             "HELO" => self.say(250, "sim.example.in").await?,
             "NOOP" => self.say(250, "2.0.0 ok").await?,
@@ -81,6 +118,12 @@ impl Session {
                 (self.from, self.to) = (None, Vec::new());
                 self.say(250, "2.0.0 ok").await?;
             }
+            "STARTTLS" if self.upgrade == Upgrade::Offered => {
+                self.say(220, "2.0.0 go ahead").await?;
+                self.upgrade = Upgrade::Due;
+                return Ok(false);
+            }
+            _ if self.upgrade == Upgrade::Offered => self.say(530, "5.7.0 STARTTLS first").await?,
             "AUTH" => self.auth(argument).await?,
             "MAIL" if self.must_log_in() => self.say(530, "5.7.0 authentication required").await?,
             "MAIL" => {
@@ -221,7 +264,7 @@ impl Session {
             }
             Kind::Reset | Kind::CutBody => (0, Left::Closed),
             Kind::Html => {
-                self.wire.get_mut().write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await?;
+                self.write(b"HTTP/1.1 400 Bad Request\r\n\r\n").await?;
                 (0, Left::Closed)
             }
             Kind::RateLimit => (421, Left::Closed),
@@ -260,7 +303,13 @@ impl Session {
     }
 
     async fn say(&mut self, code: u16, text: &str) -> io::Result<()> {
-        self.wire.get_mut().write_all(format!("{code} {text}\r\n").as_bytes()).await
+        self.write(format!("{code} {text}\r\n").as_bytes()).await
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.wire.get_mut().write_all(bytes).await?;
+        // TLS holds a record back until it is told.
+        self.wire.get_mut().flush().await
     }
 
     async fn line(&mut self) -> io::Result<Option<String>> {

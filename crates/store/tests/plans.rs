@@ -1,0 +1,134 @@
+//! How Postgres carries out every statement when tables have grown: no statement but those named here reads a whole table.
+//!
+//! The plans are those that Postgres makes once for all values (as it does for statements that are prepared once per
+//! connection), over tables with rows enough for it to care.
+
+use serde_json::Value;
+use store::Client;
+
+/// Tables that grow with the business, without bound, and the rows that they get here.
+const GROWING: &[(&str, &str)] = &[
+    (
+        "users affiliate_transactions affiliate_transaction_history unmatched_transactions wallet_accounts \
+         wallet_transactions wallet_balances cashback_events cashback_history withdrawals orders order_items voucher_codes \
+         payments refunds webhook_logs webhook_receipts webhook_effects notifications notification_events suppressions outbox \
+         audit_logs dead_letter_log offers offer_versions products merchants admin_sessions",
+        "20000",
+    ),
+    ("affiliate_clicks", "200000"),
+];
+
+/// Statements that read a whole growing table, and why that is right.
+const WHOLE: &[(&str, &str)] = &[
+    ("admin_users/delete_expired_sessions.sql", "a job of the night over the sessions of a few people"),
+    ("console/timeline.sql", "a person's search over all rooms; each room is bounded by its own index where one fits"),
+    ("notifications/delete_old.sql", "a weekly job over what is older than a year"),
+    ("notifications/take_over.sql", "one message in doubt, at most once in half an hour"),
+    ("outbox/delete_relayed.sql", "a job of the night over a table that it keeps short"),
+    ("outbox/lag.sql", "the waiting part only, by a partial index"),
+    ("transactions/approval_drops.sql", "an hourly look at four weeks"),
+    ("transactions/count_unmatched.sql", "the open part only, by a partial index"),
+    ("transactions/suggestions.sql", "a person's look at one purchase, over a month of clicks"),
+    ("transactions/sweep.sql", "the open part only, by a partial index"),
+    ("upkeep/expire_offers.sql", "a job of the night"),
+    ("upkeep/stale_webhooks.sql", "what is pending, by its own small table"),
+    ("wallet/account_sum.sql", "an auditor's sum over the whole ledger"),
+    ("wallet/drift.sql", "the night's check of the whole ledger"),
+    ("wallet/overview.sql", "the pending part only, by a partial index"),
+    ("withdrawals/list.sql", "a page of the console over what is open"),
+];
+
+#[tokio::test]
+async fn no_statement_reads_a_whole_growing_table() {
+    let database = testkit::Database::start().await;
+    let client = database.pool().get().await.unwrap();
+    for (tables, rows) in GROWING {
+        let settings = format!("SET plans.tables = '{tables}'; SET plans.rows = '{rows}'");
+        client.batch_execute(&settings).await.unwrap();
+        client.batch_execute(include_str!("fill.sql")).await.unwrap();
+    }
+    client.batch_execute("SET plan_cache_mode = force_generic_plan; SET jit = off").await.unwrap();
+
+    let mut wrong = Vec::new();
+    let mut unneeded: Vec<&str> = WHOLE.iter().map(|(name, _)| *name).collect();
+    for (name, text) in statements() {
+        let whole = whole_reads(&plan(&client, &name, &text).await);
+        match unneeded.iter().position(|known| *known == name) {
+            Some(at) if !whole.is_empty() => drop(unneeded.remove(at)),
+            _ if whole.is_empty() || WHOLE.iter().any(|(known, _)| *known == name) => {}
+            _ => wrong.push(format!("{name}: {}", whole.join(", "))),
+        }
+    }
+    assert!(wrong.is_empty(), "these read a whole table that grows:\n{}", wrong.join("\n"));
+    assert!(unneeded.is_empty(), "these read no whole table any more, so they need no excuse: {unneeded:?}");
+}
+
+/// Every statement file, by `family/name.sql`.
+fn statements() -> Vec<(String, String)> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
+    let mut all = Vec::new();
+    for family in std::fs::read_dir(&root).unwrap() {
+        for file in std::fs::read_dir(family.unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            let name = path.strip_prefix(&root).unwrap().display().to_string();
+            all.push((name, std::fs::read_to_string(&path).unwrap()));
+        }
+    }
+    all.sort();
+    all
+}
+
+async fn plan(client: &Client, name: &str, text: &str) -> Value {
+    let prepare = format!("PREPARE planned AS {}", text.trim_end().trim_end_matches(';'));
+    client.batch_execute(&prepare).await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+    let count =
+        "SELECT coalesce(array_length(parameter_types, 1), 0) FROM pg_prepared_statements WHERE name = 'planned'";
+    let parameters: i32 = client.query_one(count, &[]).await.unwrap().get(0);
+    let values = (0..parameters).map(|_| "NULL").collect::<Vec<_>>().join(", ");
+    let values = if values.is_empty() { values } else { format!("({values})") };
+    let explain = format!("EXPLAIN (FORMAT JSON) EXECUTE planned{values}");
+    let rows = client.query(&explain, &[]).await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+    let plan: Value = rows[0].get(0);
+    client.batch_execute("DEALLOCATE planned").await.unwrap();
+    plan[0]["Plan"].clone()
+}
+
+/// The growing tables that this plan reads from end to end.
+fn whole_reads(plan: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    visit(plan, false, None, &mut found);
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// `is_bounded`: a LIMIT above ends the reading early, with nothing between that must see all rows first.
+fn visit(node: &Value, is_bounded: bool, heap: Option<&str>, found: &mut Vec<String>) {
+    let kind = node["Node Type"].as_str().unwrap();
+    let table = node["Relation Name"].as_str().or(heap).map(base).unwrap_or_default();
+    if GROWING.iter().any(|(tables, _)| tables.split_whitespace().any(|name| name == table)) {
+        let by_index = matches!(kind, "Index Scan" | "Index Only Scan" | "Bitmap Index Scan");
+        let is_whole = kind == "Seq Scan" || by_index && node["Index Cond"].is_null();
+        if is_whole && !is_bounded {
+            found.push(format!("{kind} on {table}"));
+        }
+    }
+    let passes = matches!(
+        kind,
+        "Index Scan" | "Nested Loop" | "Append" | "Merge Append" | "LockRows" | "Subquery Scan" | "Result"
+    );
+    let is_bounded = kind == "Limit" || is_bounded && passes;
+    let heap = (kind == "Bitmap Heap Scan").then_some(node["Relation Name"].as_str()).flatten();
+    for child in node["Plans"].as_array().into_iter().flatten() {
+        visit(child, is_bounded, heap, found);
+    }
+}
+
+/// A partition stands for its table.
+fn base(table: &str) -> &str {
+    let month = table.len().saturating_sub("_2026_01".len());
+    match table.get(month..) {
+        Some(end) if end.starts_with("_20") => &table[..month],
+        _ => table,
+    }
+}
