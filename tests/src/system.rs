@@ -96,8 +96,7 @@ impl System {
     /// Starts the world, migrates and seeds with the real commands, and starts every service.
     pub async fn start(place: Place) -> Self {
         let sim = Sim::with_arguments(&["--port", &place.ports.of(0).to_string()]);
-        let mut environment = environment(&place, &sim).await;
-        environment.extend(place.settings.iter().cloned());
+        let environment = environment(&place, &sim).await;
         run("admin", &["migrate"], &environment);
         let mut seed = vec!["seed".to_owned(), "--json".to_owned(), "--links-base".to_owned(), sim.at("")];
         for person in &place.people {

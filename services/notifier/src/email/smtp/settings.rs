@@ -76,8 +76,10 @@ impl Settings {
         let tls = reader.default("SMTP_TLS", Tls::Upgraded, "starttls, implicit, or none (within the machine only)");
         let user = reader.optional("SMTP_USER", "the name to log in with there");
         let password = reader.optional_secret("SMTP_PASSWORD", "the password of SMTP_USER");
-        let authority: Option<Authority> =
-            reader.optional_parsed("SMTP_CA_FILE", "certificate (PEM) of the authority behind SMTP_HOST, when it is no public one");
+        let authority: Option<Authority> = reader.optional_parsed(
+            "SMTP_CA_FILE",
+            "certificate (PEM) of the authority behind SMTP_HOST, when it is no public one",
+        );
         let connections = reader.default("SMTP_CONNECTIONS", 16, "the most connections to it at a time");
         let limit_ms = reader.default("SMTP_TIMEOUT_MS", 10_000, "how long each of its replies may take");
         let host = host?;
