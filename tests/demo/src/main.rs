@@ -67,7 +67,6 @@ async fn run(options: Options) -> anyhow::Result<()> {
         ports: Ports::From(options.port),
         folder: servers.folder.clone(),
         people: vec![format!("finance:{}:{}", OWNER.0, OWNER.1)],
-        settings: Vec::new(),
     };
     // A step that is not seen panics with what was waited for; the task's end is our answer.
     let mut play = spawn_local(async move {

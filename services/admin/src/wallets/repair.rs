@@ -8,8 +8,8 @@ use store::drifts::{self, Repair};
 use store::{StoreError, alerts, users};
 
 use crate::access::Who;
+use crate::deed::Act;
 use crate::error::PageError;
-use crate::queues::Why;
 use crate::state::{Actor, Deed, State};
 use crate::view::{self, Done, Page};
 
@@ -32,14 +32,9 @@ pub(crate) async fn list(
 }
 
 /// Asks for the repair of a wallet's drift as it is now.
-pub(crate) async fn ask(
-    state: web::Data<State>,
-    who: Who,
-    id: web::Path<String>,
-    form: web::Form<Why>,
-) -> Result<HttpResponse, PageError> {
+pub(crate) async fn ask(act: Act, id: web::Path<String>) -> Result<HttpResponse, PageError> {
     let id: UserId = view::id(&id, "shopper")?;
-    let reason = form.checked()?;
+    let Act { state, who, reason } = act;
     if reason.chars().count() < 10 {
         return Err(PageError::Input("a reason of at least ten characters".to_owned()));
     }
@@ -50,25 +45,20 @@ pub(crate) async fn ask(
     if drift == Paise::ZERO {
         return Err(PageError::Conflict("the wallet holds what its entries come to".to_owned()));
     }
-    let asked = drifts::request_repair(&transaction, id, drift, reason, who.admin_id)
+    let asked = drifts::request_repair(&transaction, id, drift, &reason, who.admin_id)
         .await?
         .ok_or_else(|| PageError::Conflict("a repair of this wallet waits for a decision already".to_owned()))?;
     let target = format!("wallet-repair:{asked}");
     let after = Some(serde_json::json!({ "user": id, "drift_paise": drift, "status": "requested" }));
-    let deed = Deed { action: "wallet.repair.request", target: &target, reason, before: None, after };
+    let deed = Deed { action: "wallet.repair.request", target: &target, reason: &reason, before: None, after };
     Actor::from(who).note(&transaction, &deed).await?;
     transaction.commit().await.map_err(StoreError::from)?;
     Ok(view::go(format!("/admin/wallets/{id}?done=repair-asked")))
 }
 
 /// Decides: sets the balance right, or not.
-async fn decide(
-    state: &State,
-    who: Who,
-    id: WalletRepairId,
-    reason: &str,
-    yes: bool,
-) -> Result<HttpResponse, PageError> {
+async fn decide(act: Act, id: WalletRepairId, yes: bool) -> Result<HttpResponse, PageError> {
+    let Act { state, who, reason } = act;
     let mut client = state.pool.get().await?;
     let transaction = client.transaction().await.map_err(StoreError::from)?;
     let asked = drifts::lock_repair(&transaction, id).await?.ok_or(PageError::NotFound("repair"))?;
@@ -93,7 +83,7 @@ async fn decide(
     let deed = Deed {
         action: if yes { "wallet.repair.approve" } else { "wallet.repair.refuse" },
         target: &target,
-        reason,
+        reason: &reason,
         before: Some(serde_json::json!({ "status": "requested", "by": asked.requester, "drift_paise": asked.drift })),
         after: Some(serde_json::json!({ "status": word, "user": asked.user_id })),
     };
@@ -103,21 +93,11 @@ async fn decide(
 }
 
 /// Approves one.
-pub(crate) async fn approve(
-    state: web::Data<State>,
-    who: Who,
-    id: web::Path<String>,
-    form: web::Form<Why>,
-) -> Result<HttpResponse, PageError> {
-    decide(&state, who, view::id(&id, "repair")?, form.checked()?, true).await
+pub(crate) async fn approve(act: Act, id: web::Path<String>) -> Result<HttpResponse, PageError> {
+    decide(act, view::id(&id, "repair")?, true).await
 }
 
 /// Refuses one.
-pub(crate) async fn refuse(
-    state: web::Data<State>,
-    who: Who,
-    id: web::Path<String>,
-    form: web::Form<Why>,
-) -> Result<HttpResponse, PageError> {
-    decide(&state, who, view::id(&id, "repair")?, form.checked()?, false).await
+pub(crate) async fn refuse(act: Act, id: web::Path<String>) -> Result<HttpResponse, PageError> {
+    decide(act, view::id(&id, "repair")?, false).await
 }
