@@ -33,9 +33,10 @@ pub(crate) async fn listen(kv: Kv, hub: Arc<Hub>, shutdown: CancellationToken) {
                     // What was said while nobody listened is in the logs.
                     hub.look_up();
                     while let Some(text) = listener.next().await {
-                        match News::heard(&text) {
-                            Some((user, news)) => hub.tell(user, news),
-                            None => tracing::warn!("something else than an event was said on the channel of events"),
+                        if let Some((user, news)) = News::heard(&text) {
+                            hub.tell(user, news);
+                        } else {
+                            tracing::warn!("something else than an event was said on the channel of events");
                         }
                     }
                     tracing::warn!("the channel of events is lost; it is opened again");
