@@ -32,7 +32,7 @@ impl Ledger {
             .await,
             transfers: rows("SELECT kind, amount_paise FROM wallet_transactions ORDER BY 1, 2").await,
             cashback: rows("SELECT status, amount_paise FROM cashback_events ORDER BY 1, 2").await,
-            messages: rows("SELECT channel || ' ' || template, count(*) FROM notifications GROUP BY 1 ORDER BY 1").await,
+            messages: rows("SELECT channel || ' ' || template, count(*) FROM notifications WHERE template <> 'admin_alert' GROUP BY 1 ORDER BY 1").await,
         }
     }
 

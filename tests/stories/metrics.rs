@@ -51,7 +51,7 @@ fn add(metrics: &mut BTreeMap<String, Metric>, service: &str, text: &str) {
     }
 }
 
-/// The names that a PromQL expression asks for.
+/// The names that a `PromQL` expression asks for.
 fn asked_by(expression: &str) -> BTreeSet<String> {
     let drop = [r#""[^"]*""#, r"\{[^}]*\}", r"\[[^\]]*\]", r"\b(by|without|on|ignoring)\s*\([^)]*\)"];
     let bare = drop

@@ -114,7 +114,8 @@ async fn serial_nothing_planted_comes_out_in_logs_traces_or_reasons() {
     secrets.extend(system.secrets().into_iter().filter(|secret| secret.len() >= 8 && secret != "demo-key"));
     secrets.extend([system.cast.email.clone(), system.cast.mobile.clone()]);
     let mut traces = String::new();
-    eventually_true("the traces", LIMIT, async || {
+    // A job of cron's begins with the minute.
+    eventually_true("the traces", LIMIT * 3, async || {
         traces = collector.text().await;
         ["redirector", "webhooks", "notifier", "cashback-sync", "cron", "admin"]
             .iter()

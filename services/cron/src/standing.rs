@@ -119,7 +119,7 @@ impl Gauges {
             ] {
                 self.jobs.record(count, &[of_queue.clone(), KeyValue::new("state", state)]);
             }
-            self.oldest.record(stats.oldest_age_s.unwrap_or(0), &[of_queue.clone()]);
+            self.oldest.record(stats.oldest_age_s.unwrap_or(0), std::slice::from_ref(&of_queue));
             self.paused.record(u64::from(stats.paused), &[of_queue]);
         }
         let mut workers: BTreeMap<String, u64> = SERVICES.map(|service| (service.to_owned(), 0)).into();
