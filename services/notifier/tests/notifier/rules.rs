@@ -106,8 +106,8 @@ async fn advertising_waits_for_the_window_and_codes_do_not() {
     };
     let client = post.client().await;
     for text in [
-        advertising(Language::En, "Rs.{#numeric#} from {#alphanumeric#}: shop more with Demo Cashback."),
-        advertising(Language::Hi, "{#alphanumeric#} से रु.{#numeric#}। Demo Cashback से और खरीदें।"),
+        advertising(Language::En, "Rs.{#numeric#} cashback from {#alphanumeric#} is now in your Demo Cashback wallet."),
+        advertising(Language::Hi, "{#alphanumeric#} का रु.{#numeric#} कैशबैक अब आपके Demo Cashback वॉलेट में है।"),
     ] {
         store::sms_templates::upsert(&client, &text).await.unwrap();
     }
