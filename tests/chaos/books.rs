@@ -134,7 +134,7 @@ async fn mails(system: &System, client: &Client) -> HashMap<String, usize> {
                WHERE provider_order_id LIKE 'order_chaos%' AND orders.status = 'fulfilled'";
     let rows = client.query(sql, &[]).await.unwrap();
     let orders: HashMap<String, String> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-    let inbox = system.sim.get(&format!("/_sim/inbox.json?limit=100000&to={}", system.cast.email)).await;
+    let inbox = system.sim.get(&format!("/_sim/inbox.json?to={}", system.cast.email)).await;
     let mut counts = HashMap::new();
     for mail in inbox["messages"].as_array().expect("messages") {
         if let Some(order) = mail["args"]["notification_id"].as_str().and_then(|id| orders.get(id)) {

@@ -21,11 +21,17 @@ const GROWING: &[(&str, &str)] = &[
 /// Statements that read a whole growing table, and why that is right.
 const WHOLE: &[(&str, &str)] = &[
     ("admin_users/delete_expired_sessions.sql", "a job of the night over the sessions of a few people"),
+    ("catalogue/public_pages.sql", "the sitemap of the night lists every page"),
+    ("clicks/carried.sql", "in a pull, whose transaction forbids such plans (lock_network.sql)"),
+    ("clicks/find_many.sql", "in a pull, whose transaction forbids such plans (lock_network.sql)"),
     ("console/timeline.sql", "a person's search over all rooms; each room is bounded by its own index where one fits"),
+    ("inventory/apply.sql", "an hourly feed over the catalogue"),
+    ("inventory/count_codes.sql", "an hourly count over the catalogue"),
     ("notifications/delete_old.sql", "a weekly job over what is older than a year"),
     ("notifications/take_over.sql", "one message in doubt, at most once in half an hour"),
     ("outbox/delete_relayed.sql", "a job of the night over a table that it keeps short"),
     ("outbox/lag.sql", "the waiting part only, by a partial index"),
+    ("standing/read.sql", "figures for the metrics, once in a while by one replica"),
     ("transactions/approval_drops.sql", "an hourly look at four weeks"),
     ("transactions/count_unmatched.sql", "the open part only, by a partial index"),
     ("transactions/suggestions.sql", "a person's look at one purchase, over a month of clicks"),

@@ -21,7 +21,7 @@ async fn told(shop: &Shop) -> Vec<(String, String)> {
     let rows = shop
         .client()
         .await
-        .query("SELECT payload->'message'->>'template', payload->>'event_key' FROM outbox ORDER BY id", &[])
+        .query("SELECT payload->'message'->>'template', payload->>'event_key' FROM outbox WHERE kind IN ('email.send', 'sms.send') ORDER BY id", &[])
         .await;
     rows.unwrap().iter().map(|row| (row.get(0), row.get(1))).collect()
 }
