@@ -3,7 +3,7 @@
 
 # What tests may do and production code may not.
 IN_TESTS = $(addprefix -A clippy::,unwrap_used expect_used panic indexing_slicing as_conversions cast_possible_truncation format_push_string needless_range_loop unit_arg items_after_statements semicolon_if_nothing_returned print_stdout \
-	print_stderr disallowed_methods missing_panics_doc too_many_lines duration_suboptimal_units unnecessary_get_then_check type_complexity assigning_clones format_collect large_futures unused_self cloned_ref_to_slice_refs uninlined_format_args)
+	print_stderr disallowed_methods missing_panics_doc too_many_lines duration_suboptimal_units unnecessary_get_then_check type_complexity)
 
 .PHONY: help demo test build lint fmt doc generate bench bench-http chaos fuzz clean setup
 

@@ -16,7 +16,7 @@ use e2e::{Place, Ports, System};
 use serde_json::json;
 
 use crate::books::{Books, Counts};
-use crate::servers::{Network, Postgres, Redis};
+use crate::servers::{Network, Postgres, REDIS_URL, Redis};
 use crate::traffic::Traffic;
 
 const SERVICES: [&str; 5] = ["redirector", "webhooks", "notifier", "cashback-sync", "cron"];
@@ -74,7 +74,7 @@ async fn main() {
     let postgres = Postgres::start();
     let system = System::start(Place {
         database_url: postgres.url(),
-        redis_url: redis.url(),
+        redis_url: REDIS_URL.to_owned(),
         ports: Ports::From(28_400),
         folder: folder.path().to_owned(),
         people: Vec::new(),

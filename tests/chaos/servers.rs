@@ -22,6 +22,8 @@ pub(crate) struct Network {
 
 const HERE: &str = "10.213.77.1";
 const THERE: &str = "10.213.77.2";
+/// Redis in that network.
+pub(crate) const REDIS_URL: &str = "redis://10.213.77.2:6379";
 
 impl Network {
     pub(crate) fn open() -> Self {
@@ -65,10 +67,6 @@ impl Redis {
         let mut redis = Self { folder: folder.display().to_string(), process: None };
         redis.start_again(network);
         redis
-    }
-
-    pub(crate) fn url(&self) -> String {
-        format!("redis://{THERE}:6379")
     }
 
     pub(crate) fn kill(&mut self) {

@@ -2,10 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use e2e::{POSTBACK_TOKEN, RAZORPAY_SECRET};
-use hmac::{Hmac, KeyInit, Mac};
+use e2e::POSTBACK_TOKEN;
 use serde_json::{Value, json};
-use sha2::Sha256;
 
 use crate::doors::ID;
 use crate::request::Request;
@@ -288,9 +286,7 @@ fn event(fields: &[Field]) -> Vec<u8> {
 }
 
 fn signed(request: Request, body: Vec<u8>) -> Request {
-    let mac = Hmac::<Sha256>::new_from_slice(RAZORPAY_SECRET.as_bytes()).expect("a key of any length");
-    let signature: String =
-        mac.chain_update(&body).finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let signature = e2e::razorpay_signature(&body);
     let event_id = STANDARD.encode(&signature[..40]);
     request.header("X-Razorpay-Signature", signature).header("X-Razorpay-Event-Id", event_id).body(JSON, body)
 }

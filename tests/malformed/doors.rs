@@ -111,7 +111,7 @@ pub(crate) async fn all(system: &mut System, keys: &Keys) -> Vec<Door> {
         doors.push(out);
     }
     let mut stats = door("redirector", &at, "GET", "/stats", Tongue::Plain);
-    stats.credentials.push(("Authorization".to_owned(), format!("Bearer {}", STATS_TOKEN)));
+    stats.credentials.push(("Authorization".to_owned(), format!("Bearer {STATS_TOKEN}")));
     doors.push(stats);
 
     let at = system.at("webhooks", "");

@@ -164,7 +164,7 @@ async fn knock_at_all(least: usize, is_meant: impl Fn(&Door) -> bool) {
         assert_eq!(bad, None, "{name} panicked");
     }
     println!("{sent} requests at {} routes", doors.len());
-    let report: String =
-        faults.iter().map(|(fault, names)| format!("{fault} ({}):\n  {}\n", names.len(), names.join("\n  "))).collect();
-    assert!(faults.is_empty(), "of {sent} requests:\n{report}");
+    let report: Vec<_> =
+        faults.iter().map(|(fault, names)| format!("{fault} ({}):\n  {}", names.len(), names.join("\n  "))).collect();
+    assert!(faults.is_empty(), "of {sent} requests:\n{}", report.join("\n"));
 }

@@ -55,7 +55,7 @@ async fn exchange(to: SocketAddr, bytes: &[u8], is_cut: bool) -> End {
         std::future::pending::<End>().await
     };
     let read = async {
-        let (mut seen, mut piece) = (Vec::new(), [0; 16 * 1024]);
+        let (mut seen, mut piece) = (Vec::new(), vec![0; 16 * 1024]);
         loop {
             let count = reader.read(&mut piece).await.unwrap_or(0);
             seen.extend_from_slice(&piece[..count]);

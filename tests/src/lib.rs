@@ -18,4 +18,4 @@ mod system;
 pub use ledger::Ledger;
 pub use secrets::{razorpay_signature, sealed};
 pub use story::{Scene, Story};
-pub use system::{Cast, POSTBACK_TOKEN, Place, Ports, RAZORPAY_SECRET, STATS_TOKEN, System};
+pub use system::{Cast, POSTBACK_TOKEN, Place, Ports, STATS_TOKEN, System};

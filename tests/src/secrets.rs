@@ -9,9 +9,9 @@ use crate::system::{RAZORPAY_SECRET, VOUCHER_KEY};
 
 /// Razorpay's signature of a webhook's body.
 #[must_use]
-pub fn razorpay_signature(body: &str) -> String {
+pub fn razorpay_signature(body: impl AsRef<[u8]>) -> String {
     let mac = Hmac::<Sha256>::new_from_slice(RAZORPAY_SECRET.as_bytes()).expect("any length is a key");
-    hex::encode(mac.chain_update(body.as_bytes()).finalize().into_bytes())
+    hex::encode(mac.chain_update(body.as_ref()).finalize().into_bytes())
 }
 
 /// A voucher's code as it lies in Postgres.

@@ -14,7 +14,7 @@ const SERVICES: [&str; 6] = ["redirector", "webhooks", "notifier", "cashback-syn
 
 pub(crate) const SESSION_SECRET: &str = "synthetic-session-secret-of-the-demo";
 /// What the simulated Razorpay signs with.
-pub const RAZORPAY_SECRET: &str = "synthetic-razorpay-webhook-secret";
+pub(crate) const RAZORPAY_SECRET: &str = "synthetic-razorpay-webhook-secret";
 /// The last part of the path of postbacks and reports.
 pub const POSTBACK_TOKEN: &str = "0123456789abcdef0123456789abcdef";
 /// What opens the redirector's figures.

@@ -36,12 +36,13 @@ fn add(metrics: &mut BTreeMap<String, Metric>, service: &str, text: &str) {
     let mut name = String::new();
     for line in text.lines() {
         if let Some((named, about)) = line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')) {
-            name = named.to_owned();
-            metrics.entry(name.clone()).or_default().about = about.trim_end_matches('.').to_owned();
-        } else if let Some((named, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
-            name = named.to_owned();
+            named.clone_into(&mut name);
             let metric = metrics.entry(name.clone()).or_default();
-            metric.kind = kind.to_owned();
+            about.trim_end_matches('.').clone_into(&mut metric.about);
+        } else if let Some((named, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+            named.clone_into(&mut name);
+            let metric = metrics.entry(name.clone()).or_default();
+            kind.clone_into(&mut metric.kind);
             metric.services.insert(service.to_owned());
         } else if let Some((series, _)) = line.rsplit_once(' ') {
             let labels = series.split_once('{').map_or("", |(_, labels)| labels);

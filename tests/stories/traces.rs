@@ -45,7 +45,7 @@ impl Collector {
         let requests = self.0.received_requests().await.unwrap();
         let exports =
             requests.iter().map(|request| ExportTraceServiceRequest::decode(request.body.as_slice()).unwrap());
-        exports.map(|export| format!("{export:#?}\n")).collect()
+        exports.map(|export| format!("{export:#?}")).collect::<Vec<_>>().join("\n")
     }
 
     /// Everything received, by trace.
@@ -145,7 +145,7 @@ async fn serial_a_click_and_a_payment_are_one_trace_each() {
         ),
         (&payment_trace, "SELECT correlation_id FROM outbox WHERE kind = 'sms.send'"),
     ] {
-        let hex: String = trace.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex::encode(trace);
         assert_eq!(client.query_one(sql, &[]).await.unwrap().get::<_, Option<String>>(0), Some(hex), "{sql}");
     }
 }
