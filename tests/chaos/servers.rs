@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use testkit::Process;
+use testkit::{Cluster, Process};
 
 /// Runs a command; panics with what it said unless it succeeds.
 fn run(program: &str, arguments: &[&str]) -> String {
@@ -90,34 +90,21 @@ impl Redis {
     }
 }
 
-/// A Postgres that syncs every commit to disk.
-pub(crate) struct Postgres {
-    url: String,
-    folder: String,
-}
+/// A Postgres that can be killed and started again.
+pub(crate) struct Postgres(Cluster);
 
 impl Postgres {
     pub(crate) fn start() -> Self {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/setup/cluster.sh");
-        let folder = std::env::temp_dir().join(format!("chaos-pg-{}", std::process::id()));
-        let output = Command::new("bash")
-            .args([script, &std::process::id().to_string(), &folder.display().to_string(), "-c", "max_connections=300"])
-            .stderr(Stdio::inherit())
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "Postgres starts");
-        let server = String::from_utf8(output.stdout).unwrap().trim().to_owned();
-        let folder = server.strip_prefix("postgres://shop@").unwrap().replace("%2F", "/");
-        Self { url: format!("{server}/postgres"), folder }
+        Self(Cluster::start(&["max_connections=300"]))
     }
 
     pub(crate) fn url(&self) -> String {
-        self.url.clone()
+        self.0.url("postgres")
     }
 
     fn control(&self, arguments: &[&str]) {
         let control = run("bash", &["-c", "ls /usr/lib/postgresql/*/bin/pg_ctl | sort -V | tail -n 1"]);
-        let data = format!("{}/data", self.folder);
+        let data = format!("{}/data", self.0.folder());
         let mut all =
             vec!["--reuid", "postgres", "--regid", "postgres", "--clear-groups", &control, "-D", &data, "-s", "-w"];
         all.extend(arguments);
@@ -131,10 +118,10 @@ impl Postgres {
     }
 
     pub(crate) fn start_again(&self) {
-        let options = std::fs::read_to_string(format!("{}/data/postmaster.opts", self.folder)).unwrap();
+        let options = std::fs::read_to_string(format!("{}/data/postmaster.opts", self.0.folder())).unwrap();
         // The file holds the whole command line; what follows the data folder are the options.
         let (_, options) = options.trim().split_once("\"-D\"").unwrap();
         let options = options.split('"').skip(3).filter(|part| !part.trim().is_empty()).collect::<Vec<_>>().join(" ");
-        self.control(&["-l", &format!("{}/data/log", self.folder), "-o", &options, "start"]);
+        self.control(&["-l", &format!("{}/data/log", self.0.folder()), "-o", &options, "start"]);
     }
 }

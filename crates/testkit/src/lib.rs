@@ -12,6 +12,7 @@
     reason = "a test that cannot be set up must fail, loudly"
 )]
 
+mod cluster;
 mod database;
 mod eventually;
 mod process;
@@ -19,6 +20,7 @@ mod redis;
 mod service;
 mod sim;
 
+pub use cluster::Cluster;
 pub use database::Database;
 pub use eventually::{eventually, eventually_true};
 pub use process::Process;

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use testkit::{Redis, binary};
+use testkit::{Cluster, Redis, binary};
 use tokio_postgres::{Client, NoTls};
 
 /// How a run went.
@@ -21,10 +21,9 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn start() -> Self {
-        let server = postgres();
-        let admin = connect(&format!("{server}/postgres")).await;
-        admin.batch_execute("CREATE DATABASE bench").await.unwrap();
-        let url = format!("{server}/bench");
+        let cluster = Cluster::start(&["shared_buffers=256MB"]);
+        connect(&cluster.url("postgres")).await.batch_execute("CREATE DATABASE bench").await.unwrap();
+        let url = cluster.url("bench");
         let source = config::Map::from([("DATABASE_URL", url.as_str())]);
         let mut reader = config::Reader::new(&source);
         let settings = store::Settings::read(&mut reader);
@@ -104,18 +103,6 @@ fn peak_mib(id: u32) -> Option<f64> {
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok()? / 1024.0)
-}
-
-/// A throw-away Postgres that ends with this process.
-fn postgres() -> String {
-    let told = std::env::temp_dir().join(format!("nightly-bench-{}", std::process::id()));
-    std::fs::write(&told, "").unwrap();
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/setup/postgres.sh");
-    let ended = Command::new(script).env("NEXTEST_ENV", &told).stdout(Stdio::null()).status().unwrap();
-    assert!(ended.success(), "Postgres starts");
-    let text = std::fs::read_to_string(&told).unwrap();
-    std::fs::remove_file(&told).unwrap();
-    text.trim().strip_prefix("TEST_DATABASE_SERVER=").unwrap().to_owned()
 }
 
 async fn connect(url: &str) -> Client {

@@ -1,10 +1,9 @@
 //! Everything around the notifier: a Postgres and a Redis of its own.
 
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use kv::Kv;
-use testkit::{Redis, Service, eventually_true};
+use testkit::{Cluster, Redis, Service, eventually_true};
 use tokio_postgres::{Client, NoTls};
 
 use crate::provider::Provider;
@@ -20,20 +19,10 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn start(provider: &Provider, at_once: u32) -> Self {
-        let server = postgres();
-        let folder = server.strip_prefix("postgres://shop@").unwrap().replace("%2F", "/");
-        let admin = connect(&format!("{server}/postgres")).await;
-        // The tests' server forgets at a crash; what is measured here must not.
-        for statement in [
-            "ALTER SYSTEM SET fsync = on",
-            "ALTER SYSTEM SET synchronous_commit = on",
-            "ALTER SYSTEM SET full_page_writes = on",
-            "SELECT pg_reload_conf()",
-            "CREATE DATABASE bench",
-        ] {
-            admin.batch_execute(statement).await.unwrap();
-        }
-        let url = format!("{server}/bench");
+        let cluster = Cluster::start(&["max_connections=200", "shared_buffers=256MB"]);
+        connect(&cluster.url("postgres")).await.batch_execute("CREATE DATABASE bench").await.unwrap();
+        let folder = cluster.folder();
+        let url = cluster.url("bench");
         let source = config::Map::from([("DATABASE_URL", url.as_str())]);
         let mut reader = config::Reader::new(&source);
         let settings = store::Settings::read(&mut reader);
@@ -77,20 +66,6 @@ impl World {
         })
         .await;
     }
-}
-
-/// A Postgres that ends with this process.
-fn postgres() -> String {
-    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let told = std::env::temp_dir().join(format!("mails-bench-{}-{number}", std::process::id()));
-    std::fs::write(&told, "").unwrap();
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/setup/postgres.sh");
-    let ended = Command::new(script).env("NEXTEST_ENV", &told).stdout(Stdio::null()).status().unwrap();
-    assert!(ended.success(), "Postgres starts");
-    let text = std::fs::read_to_string(&told).unwrap();
-    std::fs::remove_file(&told).unwrap();
-    text.trim().strip_prefix("TEST_DATABASE_SERVER=").unwrap().to_owned()
 }
 
 async fn connect(url: &str) -> Client {
