@@ -21,7 +21,7 @@ demo: setup ## The whole system on this machine, with a story played through it 
 	@target/debug/demo --port $(PORT) $(if $(CHECK),--check)
 
 test: ## Every test, on private servers that are started for the run
-	@bash tests/setup/prerequisites.sh browser
+	@bash tests/setup/prerequisites.sh tests
 	cargo build --workspace --bins
 	cargo nextest run --workspace --no-tests=fail
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sees to it that what the demo needs is on this machine: cargo with nextest, Redis, Postgres; with the word `browser`, also what
-# the browser tests need: Chromium with its driver, and axe-core.
+# Sees to it that what the demo needs is on this machine: cargo with nextest, Redis, Postgres; with the word `tests`, also what
+# only tests need: Chromium with its driver, axe-core, openssl, and the checker of alert rules.
 # Installs what is missing where it can (Debian and root), and else says what to do. Running it again costs nothing.
 set -euo pipefail
 
@@ -11,13 +11,14 @@ command -v cc >/dev/null || missing+=(gcc)
 command -v setpriv >/dev/null || missing+=(util-linux)
 # The shell has a kill of its own; the tests need the program.
 type -P kill >/dev/null || missing+=(procps)
-if [ "${1:-}" = browser ]; then
+if [ "${1:-}" = tests ]; then
     command -v chromium >/dev/null || missing+=(chromium)
     command -v chromedriver >/dev/null || missing+=(chromium-driver)
     command -v npm >/dev/null || missing+=(npm)
+    command -v openssl >/dev/null || missing+=(openssl)
+    # Its server is not started: only the checker of its rules is needed.
+    command -v promtool >/dev/null || missing+=(prometheus)
 fi
-# For the rules of the alerts; its server is not started.
-command -v promtool >/dev/null || missing+=(prometheus)
 
 if [ ${#missing[@]} -gt 0 ]; then
     if ! command -v apt-get >/dev/null; then
@@ -40,4 +41,4 @@ if ! cargo nextest --version >/dev/null 2>&1; then
     echo "Installing cargo-nextest (built from source, some minutes, once)…"
     cargo install cargo-nextest --locked --quiet
 fi
-[ "${1:-}" != browser ] || bash "$(dirname "$0")/axe.sh"
+[ "${1:-}" != tests ] || bash "$(dirname "$0")/axe.sh"
