@@ -92,15 +92,20 @@ async fn serial_jobs_of_a_killed_worker_run_again_within_six_seconds() {
             .collect();
         let mut victim = stage.worker(&[("CONCURRENCY", "10")]);
         Producer::new(stage.kv.clone()).enqueue_many(&jobs).await.unwrap();
-        let here = |pid: u32| stage.begun().iter().filter(|note| note.pid == pid).count();
-        eventually_true("all run", SOON, async || here(victim.id()) == 10).await;
+        // Of this round only: the heir of the last one may have left a job whose end it had not told.
+        let here = |pid: u32| {
+            let of_round = |number: u64| number / 10 == round;
+            let notes = stage.begun().into_iter().filter(|note| note.pid == pid && of_round(note.number));
+            notes.map(|note| note.at).collect::<Vec<_>>()
+        };
+        eventually_true("all run", SOON, async || here(victim.id()).len() == 10).await;
         let heir = stage.worker(&[("CONCURRENCY", "10")]);
         // Somewhere between two beats.
         tokio::time::sleep(Duration::from_millis(round * 330)).await;
         let killed = now();
         victim.kill();
-        eventually_true("all run again", SOON, async || here(heir.id()) == 10).await;
-        let times: Vec<_> = stage.begun().iter().filter(|note| note.pid == heir.id()).map(|note| note.at).collect();
+        eventually_true("all run again", SOON, async || here(heir.id()).len() == 10).await;
+        let times = here(heir.id());
         let after = |at: i64| Duration::from_micros(u64::try_from(at - killed).unwrap());
         let (first, last) = (after(*times.iter().min().unwrap()), after(*times.iter().max().unwrap()));
         println!("SIGKILL: 10 jobs in hand ran again, the first after {first:.2?}, the last after {last:.2?}");
