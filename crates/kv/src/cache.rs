@@ -16,7 +16,15 @@ pub async fn set(kv: &Kv, key: &str, value: &str, ttl: Duration) -> Result<(), K
     kv.commands().set_ex(key, value, ttl.as_secs().max(1)).await.map_err(tried("caching a value"))
 }
 
-/// Forgets `key`.
-pub async fn forget(kv: &Kv, key: &str) -> Result<(), KvError> {
-    kv.commands().del(key).await.map_err(tried("forgetting a cached value"))
+/// Forgets `keys`, in one round trip.
+pub async fn forget(kv: &Kv, keys: &[String]) -> Result<(), KvError> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    // One DEL a key in one pipeline: keys of a cluster may live in several slots.
+    let mut pipe = redis::pipe();
+    for key in keys {
+        pipe.del(key).ignore();
+    }
+    pipe.query_async(&mut kv.commands()).await.map_err(tried("forgetting cached values"))
 }

@@ -9,7 +9,7 @@ use domain::ids::{ReplayId, WebhookId};
 use domain::job::{Job, Queue};
 use telemetry::propagation::Carried;
 
-pub use pending::{Pending, claim_pending, delete_pending, pending_lag};
+pub use pending::{Pending, claim_pending, forget_pending, pending_lag};
 pub use replays::{Replay, ReplayOutcome, find_replay, finish_replay, replay, replayable};
 
 use crate::statements::{execute, query, query_filtered, query_one, query_opt};

@@ -66,12 +66,8 @@ async fn listen(pool: &Pool, catalogue: &Catalogue, heard_until: &mut DateTime<U
 /// Has everything that changed at or after `since` looked up again.
 async fn look_back(pool: &Pool, catalogue: &Catalogue, since: DateTime<Utc>) -> Result<(), StoreError> {
     let client = pool.get().await?;
-    for offer in store::catalogue::offers_changed_since(&client, since).await? {
-        catalogue.doubt_offer(offer).await;
-    }
-    for merchant in store::catalogue::merchants_changed_since(&client, since).await? {
-        catalogue.doubt_merchant(merchant).await;
-    }
+    catalogue.doubt_offers(&store::catalogue::offers_changed_since(&client, since).await?).await;
+    catalogue.doubt_merchants(&store::catalogue::merchants_changed_since(&client, since).await?).await;
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fmt::Write;
+use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 
 use actix_web::http::Method;
@@ -12,8 +12,9 @@ use domain::click::ClickClass;
 use domain::ids::{ClickId, OfferId, UserId};
 
 use crate::crawlers;
+use crate::record::Fragment;
 
-/// How many user agents a thread remembers the class of.
+/// How many user agents a thread remembers.
 const REMEMBERED: usize = 20_000;
 /// Shopper and offer pairs that are remembered before old ones are thrown out.
 const SWEEP_AT: usize = 50_000;
@@ -21,35 +22,60 @@ const SWEEP_AT: usize = 50_000;
 /// A class with its reason; empty for a human.
 pub(crate) type Verdict = (ClickClass, Cow<'static, str>);
 
+/// What is known of a user agent.
+pub(crate) struct UserAgent {
+    /// Why it is no person's.
+    reason: Option<&'static str>,
+    /// As clicks keep it.
+    pub(crate) record: Fragment,
+}
+
 /// Remembers what this thread found out about user agents.
-#[derive(Default)]
-pub(crate) struct UserAgents(RefCell<HashMap<Box<str>, Option<&'static str>, foldhash::fast::RandomState>>);
+pub(crate) struct UserAgents {
+    known: RefCell<HashMap<Box<str>, Rc<UserAgent>, foldhash::fast::RandomState>>,
+    /// What is not ASCII is taken for nobody's and not kept.
+    unreadable: Rc<UserAgent>,
+}
+
+impl Default for UserAgents {
+    fn default() -> Self {
+        let unreadable = UserAgent { reason: Some("user agent is not ASCII"), record: Fragment::of_user_agent("") };
+        Self { known: RefCell::default(), unreadable: Rc::new(unreadable) }
+    }
+}
 
 impl UserAgents {
-    fn recognise(&self, user_agent: &str) -> Option<&'static str> {
-        if let Some(known) = self.0.borrow().get(user_agent) {
-            return *known;
+    /// The one that a request names.
+    pub(crate) fn of(&self, headers: &HeaderMap) -> Rc<UserAgent> {
+        match headers.get(header::USER_AGENT).map_or(Ok(""), |value| value.to_str()) {
+            Ok(text) => self.recognise(text),
+            Err(_not_ascii) => self.unreadable.clone(),
         }
-        let reason = crawlers::recognise(user_agent);
-        let mut remembered = self.0.borrow_mut();
-        if remembered.len() >= REMEMBERED {
-            remembered.clear();
+    }
+
+    fn recognise(&self, text: &str) -> Rc<UserAgent> {
+        if let Some(known) = self.known.borrow().get(text) {
+            return known.clone();
         }
-        remembered.insert(user_agent.into(), reason);
-        reason
+        let found = Rc::new(UserAgent { reason: crawlers::recognise(text), record: Fragment::of_user_agent(text) });
+        let mut known = self.known.borrow_mut();
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(text.into(), found.clone());
+        found
     }
 }
 
 /// What the request itself tells: `HEAD`, loading ahead, a crawler; else a human.
-pub(crate) fn of_request(method: &Method, headers: &HeaderMap, user_agents: &UserAgents) -> Verdict {
+pub(crate) fn of_request(method: &Method, headers: &HeaderMap, user_agent: &UserAgent) -> Verdict {
     if method == Method::HEAD {
         return (ClickClass::Head, "HEAD request".into());
     }
     if let Some(reason) = prefetch(headers) {
         return (ClickClass::Prefetch, reason.into());
     }
-    let user_agent = headers.get(header::USER_AGENT).map_or(Ok(""), |value| value.to_str());
-    match user_agent.map_or(Some("user agent is not ASCII"), |text| user_agents.recognise(text)) {
+    match user_agent.reason {
         Some(reason) => (ClickClass::Bot, reason.into()),
         None => (ClickClass::Human, "".into()),
     }
@@ -120,10 +146,14 @@ impl LastClick {
     /// The whole cookie, as it is set; kept for 30 days.
     pub(crate) fn cookie(self, secure: bool) -> String {
         let secure = if secure { "; Secure" } else { "" };
-        let (click, offer) = (self.click.as_uuid().simple(), self.offer.as_uuid().simple());
         let mut text = String::with_capacity(160);
-        let _infallible =
-            write!(text, "{}={click}.{offer}; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax{secure}", Self::COOKIE);
+        text.push_str(Self::COOKIE);
+        text.push('=');
+        text.push_str(self.click.as_uuid().simple().encode_lower(&mut [0; 32]));
+        text.push('.');
+        text.push_str(self.offer.as_uuid().simple().encode_lower(&mut [0; 32]));
+        text.push_str("; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax");
+        text.push_str(secure);
         text
     }
 }
@@ -141,7 +171,7 @@ mod tests {
         for (name, value) in pairs {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
         }
-        let (class, reason) = of_request(method, &headers, &UserAgents::default());
+        let (class, reason) = of_request(method, &headers, &UserAgents::default().of(&headers));
         (class, reason.into_owned())
     }
 

@@ -1,13 +1,16 @@
 //! How many clicks a client has left in its minute.
 //!
 //! The count is kept in this process, where it is decided without waiting, and in Redis at
-//! `ratelimit:redirect:{client}`, where all replicas add up. A request's count travels to Redis together with its
-//! click; the reply tells what the other replicas have counted. So the limit is exact within a process, and off by at
-//! most what other replicas have in hand during one round trip.
+//! `ratelimit:redirect:{client}`, where all replicas add up. Nearly every client clicks once or twice a minute and comes
+//! nowhere near the limit, so Redis hears of a client only when a twentieth of the limit is used up here, and then of all of it.
+//! From there on a request's count travels to Redis together with its click; the reply tells what the other replicas have
+//! counted. So the limit is exact within a process, and off by at most what each other replica has not told yet (less than
+//! a twentieth) or has in hand during one round trip.
 //!
 //! A client's window is a minute by the clock, shifted by a hash of the client so that not all begin at once. Every
 //! replica computes the same window, so a key's expiry is the same whoever sets it; a process sets it once a window.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::{Mutex, PoisonError};
@@ -17,6 +20,8 @@ use crate::client::Client;
 /// The length of a window, in milliseconds.
 pub(crate) const WINDOW_MS: u64 = 60_000;
 const SHARDS: usize = 64;
+/// Redis hears of a client when this part of the limit is used up.
+const UNTOLD_SHARE: u32 = 20;
 /// A shard that has grown beyond this throws out what is over before it grows further.
 const SWEEP_AT: usize = 1_024;
 
@@ -31,7 +36,9 @@ pub(crate) struct Allowance {
     pub(crate) over: u32,
     /// When the window ends, in milliseconds since the Unix epoch.
     pub(crate) ends_ms: u64,
-    /// Whether it is this process' first of the window.
+    /// How many clicks of this client Redis is told of with this one; 0 as long as they are few.
+    pub(crate) told: u32,
+    /// Whether Redis is told for the first time in the window, by this process.
     pub(crate) opens: bool,
 }
 
@@ -47,6 +54,8 @@ struct Window {
 /// Counts clients, for all threads of the process.
 pub(crate) struct Limiter {
     limit: u32,
+    /// The click of a client's window with which Redis begins to hear of it.
+    told_from: u32,
     shards: Vec<Mutex<Shard>>,
     hasher: foldhash::fast::FixedState,
 }
@@ -62,6 +71,7 @@ impl Limiter {
         let shard = || Mutex::new(Shard { windows: HashMap::default(), sweep_at: SWEEP_AT });
         Self {
             limit,
+            told_from: (limit / UNTOLD_SHARE).max(1),
             shards: (0..SHARDS).map(|_| shard()).collect(),
             // Fixed, so that all replicas shift a client's window alike.
             hasher: foldhash::fast::FixedState::with_seed(0x7265_6469_7265_6374),
@@ -78,7 +88,7 @@ impl Limiter {
         let hash = self.hash(client);
         let ends_ms = window_end(hash, now_ms);
         let Some(mut shard) = self.shard(hash) else {
-            return Allowance { allowed: true, remaining: 0, over: 0, ends_ms, opens: true };
+            return Allowance { allowed: true, remaining: 0, over: 0, ends_ms, told: 1, opens: true };
         };
         shard.sweep(now_ms);
         let window = shard.windows.entry(client).or_insert(Window { ends_ms, ours: 0, others: 0 });
@@ -92,7 +102,12 @@ impl Limiter {
             remaining: self.limit.saturating_sub(counted),
             over: counted.saturating_sub(self.limit),
             ends_ms,
-            opens: window.ours == 1,
+            told: match window.ours.cmp(&self.told_from) {
+                Ordering::Less => 0,
+                Ordering::Equal => self.told_from,
+                Ordering::Greater => 1,
+            },
+            opens: window.ours == self.told_from,
         }
     }
 
@@ -166,6 +181,18 @@ mod tests {
         assert_eq!((over.allowed, over.remaining, over.over, over.ends_ms), (false, 0, 1, start + WINDOW_MS));
         assert!(limiter.count(client(2), start).allowed, "another client");
         assert!(limiter.count(client(1), start + WINDOW_MS).allowed, "the next window");
+    }
+
+    #[test]
+    fn redis_hears_of_a_client_when_a_twentieth_is_used_up_and_then_of_every_click() {
+        let limiter = Limiter::new(100);
+        let start = limiter.count(client(1), NOW).ends_ms;
+        let told: Vec<_> = (0..8).map(|_| limiter.count(client(1), start)).collect();
+        assert_eq!(told.iter().map(|one| one.told).collect::<Vec<_>>(), [0, 0, 0, 0, 5, 1, 1, 1]);
+        assert_eq!(told.iter().position(|one| one.opens), Some(4));
+        assert_eq!(told.iter().filter(|one| one.opens).count(), 1);
+        let strict = Limiter::new(3);
+        assert_eq!((strict.count(client(1), NOW).told, strict.count(client(1), NOW).told), (1, 1));
     }
 
     #[test]

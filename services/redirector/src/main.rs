@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use anyhow::Context;
 use chassis::http::HotRoute;
 use chassis::problem::Problem;
@@ -34,7 +34,7 @@ use crate::out::{Desk, Shared};
 use crate::settings::Settings;
 
 /// Nearly all that is asked for.
-const HOT: &[HotRoute] = &[HotRoute { prefix: "/out/", route: "/out/{offer_id}" }];
+const HOT: &[HotRoute] = &[HotRoute { prefix: out::PREFIX, route: "/out/{offer_id}" }];
 
 fn main() -> ExitCode {
     let service =
@@ -99,11 +99,9 @@ async fn run(settings: Settings, life: chassis::Life) -> anyhow::Result<()> {
         routes
             .app_data(stats.clone())
             .service(web::resource("/stats").route(web::get().to(stats::stats)).default_service(web::to(other_method)));
-        routes.default_service(web::to(nothing_here));
-        // A plain prefix: a pattern such as `/out/{offer_id}` is matched by a regular expression, which was a sixth of a click.
-        routes
-            .app_data(web::Data::new(Desk::open(shared.clone())))
-            .service(web::scope("/out").default_service(web::to(out::out)));
+        // What nothing else takes, told apart by a plain prefix: a pattern such as `/out/{offer_id}` is matched by a regular
+        // expression, and a scope of its own wraps each request in two more services.
+        routes.app_data(web::Data::new(Desk::open(shared.clone()))).default_service(web::to(out_or_nothing));
     })
     .await
 }
@@ -115,6 +113,9 @@ async fn other_method() -> HttpResponse {
     answer
 }
 
-async fn nothing_here() -> HttpResponse {
+async fn out_or_nothing(request: HttpRequest, desk: web::Data<Desk>) -> HttpResponse {
+    if request.path().starts_with(out::PREFIX) {
+        return out::out(request, desk).await;
+    }
     Problem::new(StatusCode::NOT_FOUND, "not-found", "There is nothing at this path").response()
 }

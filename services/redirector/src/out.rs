@@ -8,22 +8,28 @@ use std::sync::Arc;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
-use chrono::DateTime;
 use domain::click::ClickClass;
 use domain::clock::{Clock, SystemClock};
 use domain::ids::{ClickId, OfferId, UserId};
-use domain::jobs::click::RecordClick;
 
-use crate::class::{self, LastClick, Repeats, UserAgents, Verdict};
+use crate::class::{self, LastClick, Repeats, UserAgent, UserAgents, Verdict};
 use crate::client::Client;
 use crate::limit::{Allowance, Limiter};
 use crate::pages::Notice;
-use crate::record::{self, ClientHash};
+use crate::record::{self, ClientHash, Visit};
 use crate::resolve::{Catalogue, Found, Near, Offer};
 use crate::settings::Visits;
 use crate::ship::{Outcome, Route, Ship};
 use crate::shopper::Shoppers;
 use crate::tally::Tally;
+
+/// What a click's path begins with.
+pub(crate) const PREFIX: &str = "/out/";
+
+static ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
+static LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+static REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+static RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
 /// What all HTTP threads share.
 #[derive(Clone)]
@@ -89,7 +95,7 @@ impl Query {
 
 /// The offer that a request names.
 fn offer_of(request: &HttpRequest) -> Option<OfferId> {
-    request.path().strip_prefix("/out/")?.parse().ok()
+    request.path().strip_prefix(PREFIX)?.parse().ok()
 }
 
 /// The handler of everything below `/out/`.
@@ -158,34 +164,24 @@ async fn click(
     let click_id = ClickId::generate();
     let location = location(offer, query.to.as_deref(), click_id)?;
     let user = desk.shoppers.identify(request.headers(), query.token.as_deref(), now_ms);
-    let (class, reason) = verdict(request, desk, offer.id, user, allowance, now_ms);
+    let user_agent = desk.user_agents.of(request.headers());
+    let (class, reason) = verdict(request, desk, &user_agent, offer.id, user, allowance, now_ms);
     let limited = class == ClickClass::Limited;
     if limited && allowance.over > desk.shared.visits.limited_recorded {
         desk.shared.tally.unrecorded();
         desk.ship.count(client, allowance);
         return Err(too_many(allowance, now_ms));
     }
-    let user_agent =
-        request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let click = RecordClick {
-        click_id,
-        offer_id: offer.id,
-        merchant_id: offer.merchant.id,
-        network: offer.merchant.network,
-        user_id: user,
-        rate: offer.rate,
-        cap: offer.cap,
-        offer_version: offer.version,
+    let visit = Visit {
+        click: click_id,
+        user,
         class,
-        reason: reason.into_owned(),
+        reason: &reason,
         client_hash: desk.shared.client_hash.of(client),
-        user_agent: record::user_agent(user_agent),
-        clicked_at: i64::try_from(now_ms).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default(),
+        user_agent: &user_agent.record,
+        at_ms: now_ms,
     };
-    let element = record::element(&click, telemetry::Trail::current().as_ref()).map_err(|error| {
-        tracing::error!(%error, "a click cannot be written as JSON");
-        Notice::NotRecorded
-    })?;
+    let element = record::element(&offer.terms, &visit, telemetry::Trail::current().as_ref());
     if desk.ship.send(element, client, allowance).await == Outcome::Lost {
         return Err(Notice::NotRecorded);
     }
@@ -214,6 +210,7 @@ fn location(offer: &Offer, to: Option<&str>, click: ClickId) -> Result<String, N
 fn verdict(
     request: &HttpRequest,
     desk: &Desk,
+    user_agent: &UserAgent,
     offer: OfferId,
     user: Option<UserId>,
     allowance: Allowance,
@@ -223,7 +220,7 @@ fn verdict(
         let limit = desk.shared.limiter.limit();
         return (ClickClass::Limited, format!("more than {limit} clicks a minute").into());
     }
-    let verdict = class::of_request(request.method(), request.headers(), &desk.user_agents);
+    let verdict = class::of_request(request.method(), request.headers(), user_agent);
     if verdict.0 == ClickClass::Human {
         let last = shopper::cookie(request.headers(), LastClick::COOKIE).and_then(LastClick::parse);
         if desk.shared.repeats.is_repeat(user, last, offer, now_ms) {
@@ -261,7 +258,7 @@ pub(crate) fn guard(response: &mut HttpResponseBuilder) {
     response
         .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .insert_header((header::REFERRER_POLICY, HeaderValue::from_static("strict-origin-when-cross-origin")))
-        .insert_header((HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex, nofollow")))
+        .insert_header((ROBOTS.clone(), HeaderValue::from_static("noindex, nofollow")))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
 }
 
@@ -274,8 +271,8 @@ fn limit_headers(response: &mut HttpResponseBuilder, desk: &Desk, allowance: All
 fn limit_values(desk: &Desk, allowance: Allowance, now_ms: u64) -> [(HeaderName, HeaderValue); 3] {
     let seconds = allowance.ends_ms.saturating_sub(now_ms).div_ceil(1_000);
     [
-        (HeaderName::from_static("ratelimit-limit"), HeaderValue::from(desk.shared.limiter.limit())),
-        (HeaderName::from_static("ratelimit-remaining"), HeaderValue::from(allowance.remaining)),
-        (HeaderName::from_static("ratelimit-reset"), HeaderValue::from(seconds)),
+        (LIMIT.clone(), HeaderValue::from(desk.shared.limiter.limit())),
+        (REMAINING.clone(), HeaderValue::from(allowance.remaining)),
+        (RESET.clone(), HeaderValue::from(seconds)),
     ]
 }

@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use domain::ids::{MerchantId, OfferId};
-use domain::money::{BasisPoints, Paise};
 use domain::offer::{Link, Schemes};
 use foldhash::fast::RandomState;
 use kv::{Kv, keys};
@@ -24,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use self::mark::{DOUBTED, FORGOTTEN, Mark};
 pub(crate) use self::near::Near;
+use crate::record::{Fragment, Terms};
 use crate::ship::Health;
 use crate::terms::{Merchant, MerchantTerms, OfferTerms, Unusable};
 
@@ -36,6 +36,9 @@ const REDIS_LIMIT: Duration = Duration::from_millis(200);
 const POSTGRES_LIMIT: Duration = Duration::from_secs(1);
 /// How long a failed reload of an entry is not tried again.
 const RELOAD_PAUSE: Duration = Duration::from_secs(1);
+/// How many entries one round trip to Redis forgets after a time in which changes were not heard: an import may have changed
+/// every offer.
+const DOUBTED_AT_ONCE: usize = 500;
 
 /// How long entries are kept in memory.
 #[derive(Debug, Clone, Copy)]
@@ -53,9 +56,8 @@ pub(crate) struct Keeping {
 pub(crate) struct Offer {
     pub(crate) id: OfferId,
     pub(crate) merchant: Arc<Merchant>,
-    pub(crate) rate: BasisPoints,
-    pub(crate) cap: Option<Paise>,
-    pub(crate) version: i32,
+    /// What it promises, as its clicks say it.
+    pub(crate) terms: Fragment,
     /// Milliseconds since the Unix epoch.
     pub(crate) expires_ms: Option<i64>,
     pub(crate) link: Link,
@@ -216,18 +218,10 @@ impl Catalogue {
         let found = match &held.checked {
             None => Found::Broken,
             Some(merchant) if !terms.active || !merchant.active => Found::Inactive,
-            Some(merchant) => match merchant.link_to(id, &terms.target_url) {
-                Ok(link) => Found::Offer(Box::new(Offer {
-                    id,
-                    merchant: merchant.clone(),
-                    rate: terms.rate.unwrap_or(merchant.rate),
-                    cap: terms.cap.or(merchant.cap),
-                    version: terms.version,
-                    expires_ms: terms.expires_at.map(|time| time.timestamp_millis()),
-                    link,
-                })),
-                Err(refused) => {
-                    tracing::error!(offer.id = %id, reason = %refused, "the offer's target is refused; shoppers get an error page");
+            Some(merchant) => match offer(id, &terms, merchant) {
+                Ok(offer) => Found::Offer(Box::new(offer)),
+                Err(unusable) => {
+                    tracing::error!(offer.id = %id, reason = %telemetry::chain(&unusable), "the offer cannot be used; shoppers get an error page");
                     Found::Broken
                 }
             },
@@ -324,12 +318,12 @@ impl Catalogue {
     pub(crate) async fn forget_offer(&self, id: OfferId) {
         self.0.offers.invalidate(&id).await;
         self.changed();
-        self.drop_key(&keys::redirect_url(id)).await;
+        self.drop_keys([keys::redirect_url(id)]).await;
     }
 
     /// Forgets a merchant, and with it all of its offers, in memory and in Redis.
     pub(crate) async fn forget_merchant(&self, id: MerchantId) {
-        self.drop_key(&keys::redirect_merchant(id)).await;
+        self.drop_keys([keys::redirect_merchant(id)]).await;
         if let Some(held) = self.0.merchants.get(&id).await {
             held.mark.forget();
         }
@@ -337,22 +331,30 @@ impl Catalogue {
         self.changed();
     }
 
-    /// Has an offer that may have changed unheard looked up again; what memory holds is served if that fails.
-    pub(crate) async fn doubt_offer(&self, id: OfferId) {
-        self.drop_key(&keys::redirect_url(id)).await;
-        if let Some(entry) = self.0.offers.get(&id).await {
-            entry.own.doubt();
+    /// Has offers that may have changed unheard looked up again; what memory holds is served if that fails.
+    pub(crate) async fn doubt_offers(&self, ids: &[OfferId]) {
+        for ids in ids.chunks(DOUBTED_AT_ONCE) {
+            self.drop_keys(ids.iter().copied().map(keys::redirect_url)).await;
+            for id in ids {
+                if let Some(entry) = self.0.offers.get(id).await {
+                    entry.own.doubt();
+                }
+            }
+            self.changed();
         }
-        self.changed();
     }
 
-    /// The same for a merchant and all of its offers.
-    pub(crate) async fn doubt_merchant(&self, id: MerchantId) {
-        self.drop_key(&keys::redirect_merchant(id)).await;
-        if let Some(held) = self.0.merchants.get(&id).await {
-            held.mark.doubt();
+    /// The same for merchants and all of their offers.
+    pub(crate) async fn doubt_merchants(&self, ids: &[MerchantId]) {
+        for ids in ids.chunks(DOUBTED_AT_ONCE) {
+            self.drop_keys(ids.iter().copied().map(keys::redirect_merchant)).await;
+            for id in ids {
+                if let Some(held) = self.0.merchants.get(id).await {
+                    held.mark.doubt();
+                }
+            }
+            self.changed();
         }
-        self.changed();
     }
 
     /// Forgets everything in memory.
@@ -365,14 +367,33 @@ impl Catalogue {
         self.changed();
     }
 
-    async fn drop_key(&self, key: &str) {
-        let _not_there = tokio::time::timeout(REDIS_LIMIT, kv::cache::forget(&self.0.kv, key)).await;
+    async fn drop_keys(&self, keys: impl IntoIterator<Item = String>) {
+        let keys: Vec<_> = keys.into_iter().collect();
+        let _not_there = tokio::time::timeout(REDIS_LIMIT, kv::cache::forget(&self.0.kv, &keys)).await;
     }
 
     /// How often each tier knew the answer.
     pub(crate) fn hits(&self) -> &Hits {
         &self.0.hits
     }
+}
+
+fn offer(id: OfferId, terms: &OfferTerms, merchant: &Arc<Merchant>) -> Result<Offer, Unusable> {
+    let promise = Terms {
+        offer_id: id,
+        merchant_id: merchant.id,
+        network: merchant.network,
+        rate: terms.rate.unwrap_or(merchant.rate),
+        cap: terms.cap.or(merchant.cap),
+        offer_version: terms.version,
+    };
+    Ok(Offer {
+        id,
+        merchant: merchant.clone(),
+        terms: Fragment::of_terms(&promise)?,
+        expires_ms: terms.expires_at.map(|time| time.timestamp_millis()),
+        link: merchant.link_to(id, &terms.target_url)?,
+    })
 }
 
 impl Entry {

@@ -126,7 +126,7 @@ impl Ship {
         let arrival = {
             let mut open = self.0.open.borrow_mut();
             open.records.push(record);
-            open.count(client, allowance.ends_ms, 1, allowance.opens);
+            open.tell(client, allowance);
             open.arrival.clone()
         };
         self.0.wake.notify_one();
@@ -143,12 +143,20 @@ impl Ship {
 
     /// Sends a client's count alone; nobody waits for it.
     pub(crate) fn count(&self, client: Client, allowance: Allowance) {
-        self.0.open.borrow_mut().count(client, allowance.ends_ms, 1, allowance.opens);
-        self.0.wake.notify_one();
+        if allowance.told > 0 {
+            self.0.open.borrow_mut().tell(client, allowance);
+            self.0.wake.notify_one();
+        }
     }
 }
 
 impl Batch {
+    fn tell(&mut self, client: Client, allowance: Allowance) {
+        if allowance.told > 0 {
+            self.count(client, allowance.ends_ms, allowance.told, allowance.opens);
+        }
+    }
+
     fn count(&mut self, client: Client, ends_ms: u64, clicks: u32, expires: bool) {
         let entry = self.counts.entry(client).or_insert(Count { ends_ms, clicks: 0, expires: false });
         if entry.ends_ms != ends_ms {

@@ -72,6 +72,8 @@ pub(crate) enum Unusable {
     Target(#[from] Refused),
     #[error("the offer's merchant does not exist")]
     NoMerchant,
+    #[error("its terms cannot be written as JSON")]
+    Terms(#[from] serde_json::Error),
 }
 
 impl Unusable {

@@ -10,7 +10,7 @@ use domain::job::Queue;
 use kv::{Kv, keys, once};
 use queue::{EnqueueError, Envelope, Producer};
 use serde_json::value::RawValue;
-use store::webhooks::{Arrived, claim_pending, delete_pending, ensure_partitions, pending_lag};
+use store::webhooks::{Arrived, claim_pending, ensure_partitions, forget_pending, pending_lag};
 use store::{Pool, StoreError};
 use telemetry::metrics::{Counter, Gauge};
 use telemetry::propagation::Carried;
@@ -144,7 +144,7 @@ impl Desk {
             // Only a help: without the mark the index is asked.
             let _not_remembered = once::mark(&self.kv, &names, REMEMBERED).await;
         };
-        let forget = async { delete_pending(&self.pool.get().await?, &ids).await };
+        let forget = async { forget_pending(&self.pool.get().await?, &ids).await };
         let ((), forgotten) = tokio::join!(remember, forget);
         forgotten?;
         Ok(())
@@ -220,7 +220,7 @@ impl Sweep {
                 .collect::<Result<_, _>>()?;
             push(&self.producer, &ready).await?;
             let ids: Vec<_> = ready.iter().map(|job| job.id).collect();
-            delete_pending(&transaction, &ids).await?;
+            forget_pending(&transaction, &ids).await?;
             transaction.commit().await.map_err(StoreError::from)?;
             self.found.add(u64::try_from(ids.len()).unwrap_or(u64::MAX), &[]);
             tracing::info!(jobs = ids.len(), "pushed jobs that had waited");

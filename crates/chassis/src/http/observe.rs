@@ -19,6 +19,7 @@ use tracing::{Instrument, Span};
 
 /// Where a caller says what the request belongs to, and where it is told.
 pub const CORRELATION_HEADER: &str = "x-request-id";
+static CORRELATION: HeaderName = HeaderName::from_static(CORRELATION_HEADER);
 
 /// A route that is asked for so often, and does so little, that looking for its pattern and opening a span would be a good part
 /// of its work. It has a span only where its trace is kept; its trail it has always.
@@ -169,9 +170,9 @@ where
             }
         }
         if let Ok(response) = &mut result
-            && let Ok(id) = HeaderValue::from_str(&trail.correlation_id())
+            && let Ok(id) = trail.with_correlation_id(HeaderValue::from_str)
         {
-            response.headers_mut().insert(HeaderName::from_static(CORRELATION_HEADER), id);
+            response.headers_mut().insert(CORRELATION.clone(), id);
         }
         figures.ended(route, method, status, begin.elapsed());
         result

@@ -6,7 +6,7 @@ use domain::ids::WebhookId;
 use domain::job::Queue;
 use telemetry::propagation::Carried;
 
-use crate::statements::{execute, query, query_one};
+use crate::statements::{query, query_one};
 use crate::{StoreError, sql};
 
 /// A job that waits to be pushed.
@@ -46,8 +46,9 @@ pub async fn claim_pending(client: &impl GenericClient, limit: i64, seconds: f64
 }
 
 /// Forgets jobs that were pushed.
-pub async fn delete_pending(client: &impl GenericClient, ids: &[WebhookId]) -> Result<u64, StoreError> {
-    execute(client, sql!("webhooks/delete_pending.sql"), &[&ids]).await
+pub async fn forget_pending(client: &impl GenericClient, ids: &[WebhookId]) -> Result<(), StoreError> {
+    query_one(client, sql!("webhooks/forget_pending.sql"), &[&ids]).await?;
+    Ok(())
 }
 
 /// How many jobs wait to be pushed, and since when the oldest does.

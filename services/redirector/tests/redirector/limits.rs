@@ -42,7 +42,8 @@ async fn the_hundred_and_first_click_gets_a_page_and_a_time() {
 #[tokio::test]
 async fn a_counter_that_redis_lost_ends_with_its_minute_all_the_same() {
     let shop = Shop::open().await;
-    let service = shop.redirector(&[]);
+    // So low a limit that Redis hears of every click.
+    let service = shop.redirector(&[("REDIRECT_LIMIT", "30")]);
     let mut redis = shop.connection().await;
     let key = "ratelimit:redirect:192.0.2.7";
     for _ in 0..3 {
@@ -54,6 +55,20 @@ async fn a_counter_that_redis_lost_ends_with_its_minute_all_the_same() {
         .await;
         let _: () = redis.del(key).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_client_of_a_few_clicks_costs_redis_no_counter() {
+    let shop = Shop::open().await;
+    let service = shop.redirector(&[]);
+    assert_eq!(let_through(&shop, &service, "192.0.2.7", 4).await, 4);
+    assert_eq!(let_through(&shop, &service, "192.0.2.8", 10).await, 10);
+    let mut redis = shop.connection().await;
+    let (few, many): (Option<u64>, Option<u64>) =
+        redis.mget(&["ratelimit:redirect:192.0.2.7", "ratelimit:redirect:192.0.2.8"]).await.unwrap();
+    assert_eq!(few, None);
+    // Unless its minute ended meanwhile, all ten.
+    assert!(many.is_some_and(|counted| (5..=10).contains(&counted)), "{many:?}");
 }
 
 #[tokio::test]

@@ -1,1 +1,0 @@
-DELETE FROM webhook_pending WHERE webhook_id = ANY ($1)

@@ -1,0 +1,1 @@
+SELECT forget_pending_webhooks($1)
