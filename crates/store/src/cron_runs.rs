@@ -252,9 +252,9 @@ pub async fn finish(
 /// Commits a job's own writes if its run is still held, in one round trip: between the check and the commit there is no
 /// moment in which this process could be paused. SQLSTATE `CR001` when the run is lost.
 pub async fn commit(transaction: Transaction<'_>, held: Held) -> Result<(), StoreError> {
-    let text = format!("SELECT cron_fence('{}', {}); COMMIT", held.id, held.token);
+    let text = format!("SELECT cron_fence('{}', {}); COMMIT AND CHAIN", held.id, held.token);
     transaction.batch_execute(&text).await?;
-    // The driver does not know that the transaction is over; for the server this is a no-op.
+    // The driver does not know that the transaction is over, and ends the empty one behind it: without one the server warns.
     transaction.commit().await?;
     Ok(())
 }

@@ -32,6 +32,13 @@ async fn watch(stage: &Stage) -> i64 {
 }
 
 #[tokio::test]
+async fn postgres_has_nothing_to_warn_of() {
+    let stage = Stage::set().await.with("LOG_LEVEL", "info");
+    let (well, said) = stage.say(&["run", "worker_watch"]);
+    assert!(well && said.contains("worker_watch") && !said.contains("WARNING"), "{said}");
+}
+
+#[tokio::test]
 async fn a_service_that_went_or_never_came_is_told_once_and_once_when_it_is_there() {
     let stage = Stage::set().await.with("EXPECTED_SERVICES", "redirector,notifier");
     assert_eq!(watch(&stage).await, 0, "nobody has watched for long");
