@@ -126,6 +126,7 @@ fn context(kind: &Kind, envelope: &Envelope<'_>) -> JobContext {
         attempt: envelope.attempt.saturating_add(1),
         max_attempts: envelope.max_attempts.unwrap_or(kind.retry.max_attempts).max(1),
         enqueued_at: envelope.enqueued_at,
+        replayed_at: envelope.replays.iter().map(|replay| replay.at).max(),
         correlation_id: Some(span::trail(envelope).correlation_id().to_string()),
         traceparent: envelope.traceparent.as_deref().map(str::to_owned),
     }

@@ -42,6 +42,8 @@ pub struct JobContext {
     pub max_attempts: u32,
     /// When it was pushed, if its producer said so.
     pub enqueued_at: Option<DateTime<Utc>>,
+    /// When an operator last put it back from the dead letters.
+    pub replayed_at: Option<DateTime<Utc>>,
     /// What it belongs to.
     pub correlation_id: Option<String>,
     /// The trace that caused it.

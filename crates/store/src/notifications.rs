@@ -198,6 +198,14 @@ pub async fn take_over(
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 
+/// Lets a message that was refused for good be sent again, on an operator's word; says whether it was. What a provider has, or may
+/// have, stays as it is.
+pub async fn reopen(client: &impl GenericClient, message: &Message) -> Result<bool, StoreError> {
+    let key: [&(dyn postgres_types::ToSql + Sync); 3] =
+        [&message.event_key.as_str(), &message.channel.name(), &message.template];
+    Ok(execute(client, sql!("notifications/reopen.sql"), &key).await? == 1)
+}
+
 /// What became of asking.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settlement {
@@ -224,6 +232,16 @@ pub struct Answer {
     pub settlement: Settlement,
     /// Parts that an SMS is billed as.
     pub parts: Option<i16>,
+    /// Whether the provider may have the message although it did not say so.
+    pub may_be_taken: bool,
+}
+
+impl Answer {
+    /// A certain one that is not about an SMS.
+    #[must_use]
+    pub const fn of(id: NotificationId, provider: &'static str, settlement: Settlement) -> Self {
+        Self { id, provider, settlement, parts: None, may_be_taken: false }
+    }
 }
 
 impl Settlement {
@@ -237,7 +255,9 @@ impl Settlement {
         }
     }
 
-    fn reason(&self) -> &str {
+    /// Why, in words; empty for what was sent.
+    #[must_use]
+    pub fn reason(&self) -> &str {
         match self {
             Self::Sent(_) => "",
             Self::Expired => "older than it is worth",
@@ -264,6 +284,7 @@ pub async fn settle(client: &impl GenericClient, answers: &[Answer]) -> Result<(
             &settlements().map(Settlement::provider_message_id).collect::<Vec<_>>(),
             &settlements().map(Settlement::reason).collect::<Vec<_>>(),
             &answers.iter().map(|answer| answer.parts).collect::<Vec<_>>(),
+            &answers.iter().map(|answer| answer.may_be_taken).collect::<Vec<_>>(),
         ],
     )
     .await?;

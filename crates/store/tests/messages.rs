@@ -47,7 +47,7 @@ async fn sent(client: &store::Client, message: &Message) -> NotificationId {
 }
 
 async fn settle(client: &store::Client, id: NotificationId, settlement: Settlement) {
-    notifications::settle(client, &[Answer { id, provider: "sendgrid", settlement, parts: None }]).await.unwrap();
+    notifications::settle(client, &[Answer::of(id, "sendgrid", settlement)]).await.unwrap();
 }
 
 async fn status(database: &Database, id: NotificationId) -> String {

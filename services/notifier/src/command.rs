@@ -145,6 +145,7 @@ fn by_hand() -> JobContext {
         attempt: 1,
         max_attempts: 1,
         enqueued_at: None,
+        replayed_at: None,
         correlation_id: None,
         traceparent: None,
     }

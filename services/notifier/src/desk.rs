@@ -7,14 +7,14 @@
 //!                │                    └─ no answer ─▶ unknown ─┐
 //!                ├─ InDoubt ◀──────────────────────────────────┴─ (or the process died): a report settles it, or see Policy
 //!                ├─ Withheld: suppressed, throttled, superseded ─▶ done
-//!                └─ Settled ─▶ done
+//!                └─ Settled ─▶ done; refused before and put back by an operator ─▶ Send, unless a provider may have it
 //! ```
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::clock::{Clock, SystemClock};
 use domain::ids::NotificationId;
 use queue::JobError;
@@ -90,14 +90,22 @@ impl Desk {
     }
 
     /// Delivers a message at most once. `attempt` asks a provider; it is called only when nobody can have the message.
+    /// `replayed_at`: when an operator put it back from the dead letters.
     pub(crate) async fn deliver(
         &self,
         message: Message,
         policy: Policy,
+        replayed_at: Option<DateTime<Utc>>,
         attempt: impl AsyncFnOnce(NotificationId) -> Tried,
     ) -> queue::Outcome {
         let labels = Labels { channel: message.channel, address: message.address, template: message.template };
         let (provider, queued_at) = (message.provider, message.queued_at);
+        if replayed_at.is_some() {
+            let client = self.pool.get().await.map_err(store_error)?;
+            if notifications::reopen(&client, &message).await.map_err(store_error)? {
+                tracing::info!(template = labels.template, "a message that was refused is tried again for an operator");
+            }
+        }
         let claim = self.claims.run(message).await.map_err(no_store)?;
         let (id, tries) = match claim {
             Claim::Send { id, attempt } => (id, attempt),
@@ -110,6 +118,12 @@ impl Desk {
                 self.count(&labels, "withheld");
                 return Ok(());
             }
+            // An operator who asks for it must not take silence for a mail.
+            Claim::Settled(status) if replayed_at.is_some() && status == "failed" => {
+                return Err(JobError::Fail(anyhow!(
+                    "the provider had this message or may have it: it is not sent again"
+                )));
+            }
             Claim::Settled(_) => {
                 self.count(&labels, "repeated");
                 return Ok(());
@@ -117,12 +131,13 @@ impl Desk {
         };
         let now = SystemClock.now();
         if policy.is_stale(queued_at, now) {
-            self.settle(id, provider, Settlement::Expired, None).await?;
+            self.settle(Answer::of(id, provider, Settlement::Expired)).await?;
             self.count(&labels, "expired");
             return Ok(());
         }
         let tried = attempt(id).await;
-        let is_patient = now.signed_duration_since(queued_at) < PATIENCE;
+        let asked_for_at = replayed_at.map_or(queued_at, |replayed_at| replayed_at.max(queued_at));
+        let is_patient = now.signed_duration_since(asked_for_at) < PATIENCE;
         self.conclude(id, tries, policy, &labels, tried, is_patient).await
     }
 
@@ -137,32 +152,36 @@ impl Desk {
     ) -> queue::Outcome {
         let Tried { provider, outcome, parts } = tried;
         self.count(labels, outcome.name());
+        let may_be_taken = outcome.is_in_doubt();
+        let answer = |settlement| Answer { may_be_taken, ..Answer::of(id, provider, settlement) };
         match outcome {
-            Outcome::Accepted(provider_id) => self.settle(id, provider, Settlement::Sent(provider_id), parts).await,
+            Outcome::Accepted(provider_id) => {
+                self.settle(Answer { parts, ..answer(Settlement::Sent(provider_id)) }).await
+            }
             Outcome::Refused { reason, bad_address } => {
                 if bad_address {
                     self.suppress(id, labels).await;
                 }
-                self.give_up(id, provider, policy, reason).await
+                self.give_up(answer(Settlement::Failed(reason)), policy).await
             }
             Outcome::TryLater { reason, after, .. } if is_patient => {
-                self.settle(id, provider, Settlement::Retry(reason.clone()), None).await?;
+                self.settle(answer(Settlement::Retry(reason.clone()))).await?;
                 Err(JobError::Defer(after.unwrap_or_else(|| pause(id, tries)), anyhow!("{provider}: {reason}")))
             }
             Outcome::TryLater { reason, .. } => {
-                self.give_up(id, provider, policy, format!("{reason} ({tries} tries)")).await
+                self.give_up(answer(Settlement::Failed(format!("{reason} ({tries} tries)"))), policy).await
             }
             Outcome::NotAsked(wait) => {
-                self.settle(id, provider, Settlement::Retry("the provider is down".to_owned()), None).await?;
+                self.settle(answer(Settlement::Retry("the provider is down".to_owned()))).await?;
                 Err(JobError::Defer(wait, anyhow!("{provider} is not asked while its circuit is open")))
             }
             Outcome::Locked { reason } => {
-                self.settle(id, provider, Settlement::Retry(reason.clone()), None).await?;
+                self.settle(answer(Settlement::Retry(reason.clone()))).await?;
                 Err(JobError::Defer(Duration::from_secs(60), anyhow!("{provider}: {reason}")))
             }
             Outcome::Unknown { reason } => {
                 tracing::warn!(notification.id = %id, provider, reason, "whether the message was taken is unknown");
-                self.settle(id, provider, Settlement::Unknown(reason.clone()), None).await?;
+                self.settle(answer(Settlement::Unknown(reason.clone()))).await?;
                 match policy.again_after {
                     Some(wait) => Err(JobError::Defer(wait, anyhow!("{provider}: {reason}"))),
                     None => Ok(()),
@@ -195,19 +214,14 @@ impl Desk {
         tracing::error!(notification.id = %id, template = labels.template, "nobody knows whether this message was sent; it is not sent again");
         self.count(labels, "lost_sight_of");
         let lost = Settlement::Unknown("the sender died or got no answer".to_owned());
-        self.settle(id, "unknown", lost, None).await?;
+        self.settle(Answer { may_be_taken: true, ..Answer::of(id, "unknown", lost) }).await?;
         Ok(None)
     }
 
     /// Refused for good: to the dead letters, unless the payload holds a secret that is worth nothing any more.
-    async fn give_up(
-        &self,
-        id: NotificationId,
-        provider: &'static str,
-        policy: Policy,
-        reason: String,
-    ) -> queue::Outcome {
-        self.settle(id, provider, Settlement::Failed(reason.clone()), None).await?;
+    async fn give_up(&self, answer: Answer, policy: Policy) -> queue::Outcome {
+        let (id, provider, reason) = (answer.id, answer.provider, answer.settlement.reason().to_owned());
+        self.settle(answer).await?;
         if policy.secret {
             tracing::error!(notification.id = %id, provider, reason, "message refused");
             return Ok(());
@@ -227,14 +241,8 @@ impl Desk {
     }
 
     /// Writes an outcome down. The provider has acted, so this is tried for as long as the job's own time allows.
-    async fn settle(
-        &self,
-        id: NotificationId,
-        provider: &'static str,
-        settlement: Settlement,
-        parts: Option<i16>,
-    ) -> queue::Outcome {
-        let answer = Answer { id, provider, settlement, parts };
+    async fn settle(&self, answer: Answer) -> queue::Outcome {
+        let id = answer.id;
         let mut pause = Duration::from_millis(50);
         for _ in 0..6 {
             match self.answers.run(answer.clone()).await {

@@ -89,7 +89,9 @@ impl Handler<SendEmail> for Emails {
             per_hour: self.throttle.per_hour,
             per_day: self.throttle.per_day,
         };
-        self.desk.deliver(message, policy, async |id| self.send(id, &job, policy, order.as_ref()).await).await
+        self.desk
+            .deliver(message, policy, context.replayed_at, async |id| self.send(id, &job, policy, order.as_ref()).await)
+            .await
     }
 }
 

@@ -72,6 +72,11 @@ impl Outcome {
         matches!(self, Self::TryLater { after: Some(wait), .. } if *wait <= Duration::from_mins(1))
     }
 
+    /// Whether the provider may have the message although it did not say so.
+    pub(crate) const fn is_in_doubt(&self) -> bool {
+        matches!(self, Self::TryLater { surely: false, .. } | Self::Unknown { .. })
+    }
+
     /// Whether another provider may be asked without a risk of two messages.
     pub(crate) const fn surely_not_taken(&self) -> bool {
         matches!(self, Self::TryLater { surely: true, .. } | Self::Locked { .. } | Self::NotAsked(_))

@@ -140,6 +140,6 @@ impl Handler<SendSms> for Texts {
             per_hour: self.throttle.per_hour,
             per_day: self.throttle.per_day,
         };
-        self.desk.deliver(message, policy, async |id| self.send(id, &job, &composed).await).await
+        self.desk.deliver(message, policy, context.replayed_at, async |id| self.send(id, &job, &composed).await).await
     }
 }

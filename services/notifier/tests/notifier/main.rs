@@ -3,5 +3,6 @@
 mod faults;
 mod kills;
 mod post;
+mod replays;
 mod rules;
 mod second;

@@ -143,6 +143,16 @@ impl Post {
         let _length: i64 = self.kv.commands().rpush(kv::keys::ready(J::QUEUE), envelope.to_string()).await.unwrap();
     }
 
+    /// Pushes a job as if an operator had put it back from the dead letters.
+    pub(crate) async fn push_replayed<J: Job>(&self, job: &J) {
+        let now = Utc::now().to_rfc3339();
+        let envelope = json!({
+            "id": JobId::generate().to_string(), "kind": J::KIND, "payload": job, "enqueued_at": now,
+            "replays": [{"at": now, "by": "asha"}],
+        });
+        let _length: i64 = self.kv.commands().rpush(kv::keys::ready(J::QUEUE), envelope.to_string()).await.unwrap();
+    }
+
     pub(crate) async fn fault(&self, provider: &str, fault: &str, more: Value) {
         let mut body = json!({"provider": provider, "fault": fault});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
