@@ -117,6 +117,8 @@ typed_ids! {
     WebhookId,
     /// A request to work off a webhook again; new each time.
     ReplayId,
+    /// A replay of many webhooks.
+    ReplayRunId,
     /// A row of the outbox; becomes the id of the queued job.
     OutboxId,
     /// A job on a queue.

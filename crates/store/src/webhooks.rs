@@ -2,6 +2,7 @@
 
 mod pending;
 mod replays;
+mod runs;
 
 use chrono::{DateTime, Utc};
 use deadpool_postgres::GenericClient;
@@ -11,8 +12,12 @@ use telemetry::propagation::Carried;
 
 pub use pending::{Pending, claim_pending, forget_pending, pending_lag};
 pub use replays::{Replay, ReplayOutcome, find_replay, finish_replay, replay, replayable};
+pub use runs::{
+    Choice, Group, ReplayRun, RunReplay, abort_run, advance_run, find_run, list_runs, prepare_run, replays_of_run,
+    run_outcomes, start_run,
+};
 
-use crate::statements::{execute, query, query_filtered, query_one, query_opt};
+use crate::statements::{Params, execute, query, query_filtered, query_one, query_opt};
 use crate::{StoreError, sql};
 
 /// What is made of a webhook.
@@ -53,7 +58,8 @@ impl Verdict {
         matches!(self, Self::Accepted | Self::Conflict)
     }
 
-    fn parse(word: &str) -> Result<Self, StoreError> {
+    /// The verdict with this word.
+    pub(crate) fn parse(word: &str) -> Result<Self, StoreError> {
         Self::ALL
             .into_iter()
             .find(|verdict| verdict.word() == word)
@@ -222,6 +228,12 @@ pub struct Filter<'a> {
     pub source: Option<&'a str>,
     /// Only this verdict.
     pub verdict: Option<Verdict>,
+    /// Only what came at this time or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Only what came before this time.
+    pub until: Option<DateTime<Utc>>,
+    /// Only what had an effect, or only what had none so far.
+    pub worked_off: Option<bool>,
     /// At most so many.
     pub limit: i64,
 }
@@ -254,9 +266,9 @@ pub struct Line {
 /// Webhooks, the newest first.
 pub async fn list(client: &impl GenericClient, filter: &Filter<'_>) -> Result<Vec<Line>, StoreError> {
     let verdict = filter.verdict.map(Verdict::word);
-    let rows =
-        query_filtered(client, sql!("webhooks/list.sql"), &[&filter.before, &filter.limit, &filter.source, &verdict])
-            .await?;
+    let Filter { before, limit, source, since, until, worked_off, .. } = filter;
+    let params: Params<'_> = &[before, limit, source, &verdict, since, until, worked_off];
+    let rows = query_filtered(client, sql!("webhooks/list.sql"), params).await?;
     rows.iter()
         .map(|row| {
             Ok(Line {

@@ -1,6 +1,6 @@
 "use strict";
 // Pages work without this; with it, what carries `data-live` is kept up to date: pushed by the server, or asked for every
-// five seconds while the stream is broken.
+// five seconds while the stream is broken, or every two seconds where there is no stream.
 for (const box of document.querySelectorAll("[data-live]")) {
   let paused = false;
   let timer = null;
@@ -20,7 +20,8 @@ for (const box of document.querySelectorAll("[data-live]")) {
       if (answer.ok && !answer.redirected) show(await answer.text());
     } catch { /* The next time may be better. */ }
   };
-  const source = new EventSource(box.dataset.stream);
+  const source = box.dataset.stream ? new EventSource(box.dataset.stream) : {};
+  if (!box.dataset.stream) setInterval(poll, 2000);
   source.onopen = () => { clearInterval(timer); timer = null; document.documentElement.dataset.stream = "open"; };
   source.onmessage = (event) => show(event.data);
   source.onerror = () => { timer ??= setInterval(poll, 5000); document.documentElement.dataset.stream = "broken"; };

@@ -5,6 +5,7 @@ pub(crate) mod money;
 pub(crate) mod openapi;
 pub(crate) mod queues;
 pub(crate) mod records;
+pub(crate) mod replays;
 
 use std::time::Duration;
 

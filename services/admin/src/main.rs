@@ -21,6 +21,7 @@ mod password;
 mod people;
 mod queues;
 mod records;
+mod replays;
 mod role;
 mod routes;
 mod seed;
@@ -31,6 +32,7 @@ mod statement;
 mod sync;
 mod timeline;
 mod view;
+mod wall_time;
 mod wallets;
 mod webhooks;
 mod workers;
@@ -103,6 +105,7 @@ async fn serve(settings: &Settings, life: &Life) -> anyhow::Result<()> {
         tasks: life.tasks().clone(),
     });
     life.tasks().spawn(live::keep(state.clone()));
+    life.tasks().spawn(replays::keep(state.clone()));
     chassis::http::serve(life, &settings.http, move |config| {
         config.app_data(state.clone()).configure(routes::configure);
     })

@@ -13,8 +13,8 @@ use crate::api::ApiError;
 use crate::error::PageError;
 use crate::role::Role::{self, Finance, Operator, Viewer};
 use crate::{
-    api, assets, cron, dead, deliveries, live, login, offers, people, queues, records, socket, sync, timeline, wallets,
-    webhooks, workers,
+    api, assets, cron, dead, deliveries, live, login, offers, people, queues, records, replays, socket, sync, timeline,
+    wallets, webhooks, workers,
 };
 
 /// Everybody who is logged in.
@@ -154,6 +154,16 @@ static PAGES: &[Route] = &[
     post!("/admin/webhooks/{id}/reveal", REVEAL, "A webhook with its personal data", webhooks::reveal),
     post!("/admin/webhooks/{id}/preview", STEER, "Tell what a replay would do", webhooks::preview),
     post!("/admin/webhooks/{id}/replay", STEER, "Work a webhook off again", webhooks::replay),
+    post!("/admin/webhook-replays", STEER, "Tell what replaying many webhooks would do", replays::prepare),
+    get!(
+        "/admin/webhook-replays/{id}",
+        LOOK,
+        "A replay of many webhooks: what it would do, what it did",
+        replays::page
+    ),
+    get!("/admin/webhook-replays/{id}/now", LOOK, "What changes of it while it goes on", replays::now),
+    post!("/admin/webhook-replays/{id}/start", STEER, "Replay many webhooks in the background", replays::start),
+    post!("/admin/webhook-replays/{id}/abort", STEER, "Abort a replay of many webhooks", replays::abort),
     get!("/admin/deliveries", LOOK, "Messages to people", records::deliveries_page),
     get!("/admin/deliveries/{id}", LOOK, "A message and how such a one looks", deliveries::page),
     get!("/admin/deliveries/{id}/preview", LOOK, "A mail with sample values, for a frame", deliveries::preview),
@@ -266,6 +276,37 @@ static API: &[Route] = &[
     .gives::<api::records::Replay>(),
     get!("/api/v1/webhook-replays/{id}", scope("webhooks:read"), "How a replay stands", api::records::replay_state)
         .gives::<api::records::Replay>(),
+    post!(
+        "/api/v1/webhook-replay-runs",
+        scope("webhooks:write"),
+        "Count what a search means and tell what replaying some of it would do",
+        api::replays::prepare
+    )
+    .takes::<replays::Wanted>()
+    .gives::<replays::Run>(),
+    get!(
+        "/api/v1/webhook-replay-runs",
+        scope("webhooks:read"),
+        "Replays of many, the newest first",
+        api::replays::list
+    )
+    .gives::<api::Listing<replays::Run>>(),
+    get!("/api/v1/webhook-replay-runs/{id}", scope("webhooks:read"), "How a replay of many stands", api::replays::show)
+        .gives::<replays::Run>(),
+    get!(
+        "/api/v1/webhook-replay-runs/{id}/replays",
+        scope("webhooks:read"),
+        "What it did, webhook by webhook; what it would do until it is started",
+        api::replays::report
+    )
+    .asks::<api::replays::After>()
+    .gives::<api::Listing<replays::Replay>>(),
+    post!("/api/v1/webhook-replay-runs/{id}/start", scope("webhooks:write"), "Replay all of them", api::replays::start)
+        .takes::<api::Reason>()
+        .gives::<replays::Run>(),
+    post!("/api/v1/webhook-replay-runs/{id}/abort", scope("webhooks:write"), "Ask for no more", api::replays::abort)
+        .takes::<api::Reason>()
+        .gives::<replays::Run>(),
     get!(
         "/api/v1/deliveries",
         scope("deliveries:read"),

@@ -64,7 +64,7 @@ pub(crate) struct Done {
 
 /// Words in the address after an action, and what they say. Only these can be said, so a link cannot put words into our
 /// mouth.
-const NOTES: [(&str, &str); 20] = [
+const NOTES: [(&str, &str); 23] = [
     ("replayed", "The job is back on its queue."),
     ("deleted", "The dead letter is deleted."),
     ("paused", "The queue is paused: nothing is claimed from it."),
@@ -75,6 +75,9 @@ const NOTES: [(&str, &str); 20] = [
     ("job-paused", "The job is paused."),
     ("job-resumed", "The job runs by its schedule again."),
     ("requeued", "The replay is asked for; its outcome shows below within a second."),
+    ("previewed", "What replaying them would do shows below within a second. Nothing is replayed yet."),
+    ("begun", "The replay has begun; it goes on in the background."),
+    ("stopped", "No more webhooks are asked for."),
     ("assigned", "The transaction belongs to that click now."),
     ("synced", "The pull is asked for."),
     ("frozen", "Withdrawals of this shopper are blocked."),

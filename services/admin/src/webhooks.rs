@@ -14,8 +14,10 @@ use store::{StoreError, console, webhooks};
 use crate::access::Who;
 use crate::deed::Act;
 use crate::error::PageError;
+use crate::replays::{self, Run};
 use crate::state::{Actor, Deed, State};
 use crate::view::{self, Done, Page};
+use crate::wall_time::WallTime;
 use crate::{api, mask};
 
 pub(crate) use self::command::Command;
@@ -51,17 +53,41 @@ pub(crate) struct Search {
     pub(crate) source: String,
     /// With this verdict.
     pub(crate) verdict: String,
+    /// `worked_off` (they had an effect) or `without_effect`.
+    pub(crate) state: String,
+    /// That came at this time or later; without a zone it is India's.
+    pub(crate) since: WallTime,
+    /// That came before this time.
+    pub(crate) until: WallTime,
     /// Where to go on.
     pub(crate) cursor: String,
     /// How many, 1 to 200.
     pub(crate) limit: Option<u16>,
 }
 
-/// Verdicts with their words.
-const VERDICTS: [Verdict; 5] =
-    [Verdict::Accepted, Verdict::Duplicate, Verdict::Conflict, Verdict::Malformed, Verdict::Rejected];
+impl Search {
+    /// The same search as an address; where to go on is not part of it.
+    fn address(&self) -> String {
+        let (since, until) = (self.since.field(), self.until.field());
+        let mut pairs = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in [
+            ("source", &self.source),
+            ("verdict", &self.verdict),
+            ("state", &self.state),
+            ("since", &since),
+            ("until", &until),
+        ] {
+            if !value.is_empty() {
+                pairs.append_pair(name, value);
+            }
+        }
+        pairs.finish()
+    }
+}
+
 /// Senders.
-const SOURCES: [&str; 7] = ["razorpay", "razorpayx", "admitad", "vcommission", "cuelinks", "sendgrid", "msg91"];
+pub(crate) const SOURCES: [&str; 7] =
+    ["razorpay", "razorpayx", "admitad", "vcommission", "cuelinks", "sendgrid", "msg91"];
 
 /// A page of webhooks, the newest first.
 pub(crate) async fn lines(state: &State, search: &Search) -> Result<api::Listing<Line>, StoreError> {
@@ -70,7 +96,13 @@ pub(crate) async fn lines(state: &State, search: &Search) -> Result<api::Listing
     let filter = Filter {
         before: search.cursor.parse().unwrap_or_else(|_from_the_newest| WebhookId::generate()),
         source: SOURCES.iter().find_map(|source| given(source, &search.source)),
-        verdict: VERDICTS.into_iter().find(|verdict| verdict.word() == search.verdict),
+        verdict: Verdict::ALL.into_iter().find(|verdict| verdict.word() == search.verdict),
+        since: search.since.0,
+        until: search.until.0,
+        worked_off: replays::STATES
+            .into_iter()
+            .find(|(word, _)| *word == search.state)
+            .map(|(_, worked_off)| worked_off),
         limit: i64::from(limit) + 1,
     };
     let client = state.pool.get().await?;
@@ -95,6 +127,7 @@ struct WebhooksPage {
     page: Page,
     search: Search,
     list: api::Listing<Line>,
+    runs: Vec<Run>,
 }
 
 /// The list.
@@ -105,7 +138,8 @@ pub(crate) async fn list(
 ) -> Result<HttpResponse, PageError> {
     let search = query.into_inner();
     let list = lines(&state, &search).await?;
-    view::html(&WebhooksPage { page: Page::new(who, "webhooks"), search, list })
+    let runs = replays::runs(&state, 10).await?;
+    view::html(&WebhooksPage { page: Page::new(who, "webhooks"), search, list, runs })
 }
 
 #[derive(Template)]

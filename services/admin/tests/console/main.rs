@@ -6,6 +6,7 @@ mod live;
 mod login;
 mod money;
 mod records;
+mod replays;
 mod routes;
 mod socket;
 mod stage;

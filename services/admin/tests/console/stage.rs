@@ -55,6 +55,18 @@ impl Stage {
         launch(&self.database.url(), &self.redis.url(), settings).await
     }
 
+    /// The service that works webhooks off.
+    pub(crate) fn webhooks(&self) -> Service {
+        let (url, redis_url) = (self.database.url(), self.redis.url());
+        let environment = [
+            ("DATABASE_URL", url.as_str()),
+            ("REDIS_URL", redis_url.as_str()),
+            ("WEBHOOK_SOURCES", "razorpay"),
+            ("RAZORPAY_WEBHOOK_SECRET", "synthetic-webhook-secret"),
+        ];
+        Service::start("webhooks", &environment)
+    }
+
     /// Makes a token valid for these scopes, or for all.
     pub(crate) async fn token(&self, name: &str, token: &str, scopes: &[&str]) {
         let mut all: Vec<String> =

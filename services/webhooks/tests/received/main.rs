@@ -8,5 +8,6 @@ mod orders;
 mod payouts;
 mod receipts;
 mod replays;
+mod replays_of_many;
 mod report_orderings;
 mod shop;
