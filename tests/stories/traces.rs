@@ -176,6 +176,25 @@ async fn serial_a_correlation_id_goes_from_the_request_to_the_ledger_and_back_to
         let found: Option<String> = client.query_one(sql, &[]).await.unwrap().get(0);
         assert_eq!(found.as_deref(), Some("story-4410293"), "{sql}");
     }
+    // And one search of the console shows all of it, although every job of it is long done.
+    let scopes = ["timeline:read".to_owned()];
+    store::api_tokens::upsert(&client, "searches", "a-token-that-searches", &scopes, "test").await.unwrap();
+    let search = stage.system.at("admin", "/api/v1/timeline?q=story-4410293");
+    let found: serde_json::Value =
+        http().get(search).bearer_auth("a-token-that-searches").send().await.unwrap().json().await.unwrap();
+    let moments = found["items"].as_array().unwrap();
+    let amounts = |kind: &str| -> Vec<_> {
+        moments.iter().filter(|moment| moment["kind"] == kind).map(|moment| moment["amount"].clone()).collect()
+    };
+    let rupees = serde_json::to_value(domain::money::Paise::new(12_000)).unwrap();
+    assert_eq!(amounts("click").len(), 1, "{moments:?}");
+    assert!(amounts("transaction").len() >= 2, "pending, then approved: {moments:?}");
+    assert!(amounts("cashback").contains(&rupees), "{moments:?}");
+    assert_eq!(amounts("ledger"), [rupees], "{moments:?}");
+    assert!(moments.iter().any(|moment| moment["detail"] == "the wallet then held ₹120.00"), "{moments:?}");
+    assert_eq!(amounts("message").len(), 3, "two mails and a text: {moments:?}");
+    assert_eq!(amounts("webhook").len(), 2, "two postbacks: {moments:?}");
+
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
     let webhook = stage.system.at("webhooks", "/webhooks/razorpay");
     let ask = || http().post(&webhook).header("content-type", "application/json").body("{}");

@@ -217,12 +217,14 @@ pub struct Moment {
     pub detail: String,
     /// The money it was about.
     pub amount: Option<Paise>,
+    /// What an entry of the ledger left in the wallet.
+    pub balance: Option<Paise>,
     /// The shopper.
     pub user_id: Option<UserId>,
 }
 
 /// All that belongs to what `text` or `id` names (a shopper, a click, a transaction, an order, a withdrawal, a message or a
-/// webhook), the oldest first, 500 at most.
+/// webhook), or to the correlation id `text` in all that it led to, the oldest first, 500 at most.
 pub async fn timeline(client: &impl GenericClient, text: &str, id: Option<Uuid>) -> Result<Vec<Moment>, StoreError> {
     let rows = query(client, sql!("console/timeline.sql"), &[&text, &id]).await?;
     rows.iter()
@@ -234,7 +236,8 @@ pub async fn timeline(client: &impl GenericClient, text: &str, id: Option<Uuid>)
                 status: row.try_get(3)?,
                 detail: row.try_get(4)?,
                 amount: row.try_get(5)?,
-                user_id: row.try_get(6)?,
+                balance: row.try_get(6)?,
+                user_id: row.try_get(7)?,
             })
         })
         .collect()

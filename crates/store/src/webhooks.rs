@@ -208,15 +208,25 @@ pub async fn find(client: &impl GenericClient, id: WebhookId) -> Result<Option<S
     .transpose()
 }
 
+/// What a webhook did.
+#[derive(Debug, Clone)]
+pub struct WorkedOff {
+    /// In words.
+    pub effect: String,
+    /// What it was about, as its sender calls it: an order, a payment, a payout, a network's transaction, or our click.
+    pub about: Option<String>,
+}
+
 /// Notes a webhook's effect, in the transaction that has it. `false`: it was noted before, by another delivery of the same
 /// job, and this transaction has to be given up. Each replay is noted once more.
 pub async fn mark_processed(
     client: &impl GenericClient,
     id: WebhookId,
-    effect: &str,
+    done: &WorkedOff,
     replay: Option<ReplayId>,
 ) -> Result<bool, StoreError> {
-    Ok(execute(client, sql!("webhooks/mark_processed.sql"), &[&id, &effect, &replay]).await? == 1)
+    let params: Params<'_> = &[&id, &done.effect, &replay, &done.about];
+    Ok(execute(client, sql!("webhooks/mark_processed.sql"), params).await? == 1)
 }
 
 /// Which webhooks to list.

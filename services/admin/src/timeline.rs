@@ -77,7 +77,7 @@ pub(crate) async fn moments(state: &State, text: &str) -> Result<Vec<Moment>, St
             kind: moment.kind,
             id: moment.id.to_string(),
             status: moment.status,
-            detail: moment.detail,
+            detail: moment.balance.map_or(moment.detail, |balance| format!("the wallet then held {balance}")),
             amount: moment.amount,
             user_id: moment.user_id,
             queue: None,

@@ -9,7 +9,7 @@ use domain::jobs::receipt::ProcessReceipts;
 use domain::jobs::webhook::ReplayWebhook;
 use queue::{Handler, JobContext, JobError, Outcome};
 use store::outbox::{Lane, push};
-use store::webhooks::{ReplayOutcome, Stored, Verdict, find, find_replay, finish_replay, mark_processed};
+use store::webhooks::{ReplayOutcome, Stored, Verdict, WorkedOff, find, find_replay, finish_replay, mark_processed};
 use store::withdrawals::PayoutError;
 use store::{GenericClient, Pool, StoreError};
 
@@ -89,11 +89,11 @@ impl Desk {
             tracing::debug!(webhook.id = %id, "was worked off before");
             return Ok(());
         }
-        let effect = self.apply(&transaction, id, &stored).await?;
+        let done = self.apply(&transaction, id, &stored).await?;
         // Two deliveries of one job at the same time: the second waits here for the first, and then has done nothing.
-        if mark_processed(&transaction, id, &effect, None).await? {
+        if mark_processed(&transaction, id, &done, None).await? {
             transaction.commit().await.map_err(StoreError::from)?;
-            tracing::info!(webhook.id = %id, webhook.source = stored.source, webhook.event = stored.event, effect, "worked off");
+            tracing::info!(webhook.id = %id, webhook.source = stored.source, webhook.event = stored.event, effect = done.effect, "worked off");
         }
         Ok(())
     }
@@ -108,28 +108,28 @@ impl Desk {
         let id = replay.webhook_id;
         let stored = find(&client, id).await?.ok_or(WorkError::NotStored(id))?;
         let transaction = client.transaction().await.map_err(StoreError::from)?;
-        let report = match self.apply(&transaction, id, &stored).await {
-            Ok(report) => report,
+        let done = match self.apply(&transaction, id, &stored).await {
+            Ok(done) => done,
             // What a preview meets is its answer.
             Err(error) if replay.dry_run && !error.is_transient() => {
-                format!("it would fail: {}", telemetry::chain(&error))
+                WorkedOff { effect: format!("it would fail: {}", telemetry::chain(&error)), about: None }
             }
             Err(error) => return Err(error),
         };
         let outcome = if replay.dry_run {
             transaction.rollback().await.map_err(StoreError::from)?;
-            finish_replay(&client, replay_id, ReplayOutcome::Previewed, &report).await?;
+            finish_replay(&client, replay_id, ReplayOutcome::Previewed, &done.effect).await?;
             ReplayOutcome::Previewed
         } else {
             let hint = matches!(self.effect(id, &stored)?, Some(Effect::Hint(_)));
             let outcome = if hint { ReplayOutcome::HandedOn } else { ReplayOutcome::Applied };
-            mark_processed(&transaction, id, &report, Some(replay_id)).await?;
-            if finish_replay(&transaction, replay_id, outcome, &report).await? {
+            mark_processed(&transaction, id, &done, Some(replay_id)).await?;
+            if finish_replay(&transaction, replay_id, outcome, &done.effect).await? {
                 transaction.commit().await.map_err(StoreError::from)?;
             }
             outcome
         };
-        tracing::info!(webhook.id = %id, replay.id = %replay_id, outcome = outcome.word(), report, "replayed");
+        tracing::info!(webhook.id = %id, replay.id = %replay_id, outcome = outcome.word(), report = done.effect, "replayed");
         Ok(())
     }
 
@@ -144,8 +144,8 @@ impl Desk {
         Ok(source.decode(&Self::verified(id, stored)?, id)?.effect)
     }
 
-    /// Applies a webhook in the caller's transaction; gives what changed, in words.
-    async fn apply(&self, client: &impl GenericClient, id: WebhookId, stored: &Stored) -> Result<String, WorkError> {
+    /// Applies a webhook in the caller's transaction; gives what changed.
+    async fn apply(&self, client: &impl GenericClient, id: WebhookId, stored: &Stored) -> Result<WorkedOff, WorkError> {
         let effect = self.effect(id, stored)?;
         if stored.verdict == Verdict::Conflict {
             let detail = format!("source {}, event id {}, webhook {id}", stored.source, stored.event_id);
@@ -154,13 +154,15 @@ impl Desk {
         }
         let verified = Self::verified(id, stored)?;
         match effect {
-            None => Ok("nothing to do".to_owned()),
+            None => Ok(WorkedOff { effect: "nothing to do".to_owned(), about: None }),
             Some(Effect::Payment(_)) => payments::apply(client, &verified, &self.alerts).await,
-            Some(Effect::Receipts(_)) => receipts::apply(client, &stored.source, &verified).await,
+            Some(Effect::Receipts(_)) => {
+                Ok(WorkedOff { effect: receipts::apply(client, &stored.source, &verified).await?, about: None })
+            }
             Some(Effect::Hint(hint)) => {
                 push(client, &hint, Lane::Normal).await?;
-                let about = hint.external_transaction_id.or(hint.sub_id).unwrap_or_default();
-                Ok(format!("{} is asked about {about}", hint.network))
+                let effect = format!("{} is asked about {}", hint.network, hint.about().unwrap_or_default());
+                Ok(WorkedOff { effect, about: hint.about().map(str::to_owned) })
             }
         }
     }

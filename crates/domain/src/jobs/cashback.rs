@@ -24,6 +24,14 @@ pub struct ConfirmHint {
     pub webhook_id: WebhookId,
 }
 
+impl ConfirmHint {
+    /// What the network is asked about: its transaction where it named one, else the click.
+    #[must_use]
+    pub fn about(&self) -> Option<&str> {
+        self.external_transaction_id.as_deref().or(self.sub_id.as_deref())
+    }
+}
+
 impl Job for ConfirmHint {
     const KIND: &'static str = "cashback.hint";
     const QUEUE: Queue = Queue::Cashback;

@@ -6,8 +6,10 @@ use std::time::Duration;
 use anyhow::anyhow;
 use domain::jobs::cashback::ConfirmHint;
 use queue::{Handler, JobContext, JobError, Outcome};
+use store::cashback::Settled;
+use store::webhooks::{WorkedOff, mark_processed};
 
-use crate::apply::apply;
+use crate::apply::{Applied, apply};
 use crate::evidence::note_error;
 use crate::parts::Parts;
 use crate::workers::POSTGRES_PAUSE;
@@ -36,6 +38,19 @@ impl Hints {
             Some(age) if age < chrono::TimeDelta::minutes(2) => JobError::Defer(Duration::from_secs(15), error),
             Some(age) if age < PATIENCE => JobError::Defer(Duration::from_mins(10), error),
             _ => JobError::Retry(error),
+        }
+    }
+
+    /// Writes down what the postback led to. The network's word is applied by now, and is applied again without effect if this fails.
+    async fn note(&self, hint: &ConfirmHint, applied: &Applied) -> Outcome {
+        let Settled { new, changed, .. } = &applied.settled;
+        let effect = format!("{} told: {new} new, {changed} changed", hint.network);
+        let done = WorkedOff { effect, about: hint.about().map(str::to_owned) };
+        let noted = async { mark_processed(&self.parts.pool.get().await?, hint.webhook_id, &done, None).await };
+        match noted.await {
+            Ok(_first) => Ok(()),
+            Err(error) if error.is_transient() => Err(JobError::Defer(POSTGRES_PAUSE, error.into())),
+            Err(error) => Err(JobError::Retry(error.into())),
         }
     }
 }
@@ -71,7 +86,7 @@ impl Handler<ConfirmHint> for Hints {
         }
         // A transaction without a click is looked for again by a job of its own.
         match apply(&self.parts, hint.network, rows, "postback", None, false).await {
-            Ok(_applied) => Ok(()),
+            Ok(applied) => self.note(&hint, &applied).await,
             Err(error) if error.is_transient() => Err(JobError::Defer(POSTGRES_PAUSE, error.into())),
             Err(error) => Err(JobError::Fail(error.into())),
         }

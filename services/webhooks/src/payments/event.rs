@@ -100,6 +100,19 @@ pub(crate) enum Kind<'e> {
     Other,
 }
 
+impl Kind<'_> {
+    /// What it is about, in the provider's names.
+    pub(crate) fn about(&self) -> Option<&str> {
+        match self {
+            Self::Payment(payment) => Some(payment.order_id.as_deref().unwrap_or(&payment.id)),
+            Self::Refund(refund, _) => Some(&refund.payment_id),
+            Self::Dispute(dispute) => Some(&dispute.payment_id),
+            Self::Payout(payout) => Some(&payout.id),
+            Self::Other => None,
+        }
+    }
+}
+
 impl Event {
     pub(crate) fn parse(verified: &Verified<'_>) -> Result<Self, Malformed> {
         let mut event: Self = serde_json::from_slice(verified.raw())?;
