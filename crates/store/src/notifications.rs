@@ -7,7 +7,7 @@ use deadpool_postgres::GenericClient;
 use domain::ids::{NotificationId, UserId};
 use domain::jobs::{EventKey, Language};
 
-pub use report::{DeliveryEvent, Report, apply_event, apply_to_address, find_by_provider_id};
+pub use report::{DeliveryEvent, Report, apply_events, apply_to_addresses, find_by_provider_id};
 
 use crate::statements::{execute, query, query_one, query_opt};
 use crate::suppressions::AddressHash;

@@ -111,12 +111,50 @@ async fn a_message_in_doubt_is_taken_over_only_when_reports_come_in_and_none_of_
         reason: "",
         occurred_at: at(0),
     };
-    assert!(notifications::apply_event(&client, &report(later)).await.unwrap());
+    assert!(is_news(&client, &report(later)).await);
     assert_eq!(notifications::take_over(&client, id, 3600.0).await.unwrap(), None, "too early");
     assert_eq!(notifications::take_over(&client, id, 0.0).await.unwrap(), Some(2));
-    assert!(notifications::apply_event(&client, &report(id)).await.unwrap());
+    assert!(is_news(&client, &report(id)).await);
     assert_eq!(notifications::take_over(&client, id, 0.0).await.unwrap(), None, "its own report came");
     assert_eq!(status(&database, id).await, "sent");
+}
+
+/// Tells of one event; whether it was new.
+async fn is_news(client: &store::Client, event: &DeliveryEvent<'_>) -> bool {
+    notifications::apply_events(client, std::slice::from_ref(event)).await.unwrap() == 1
+}
+
+#[tokio::test]
+async fn a_batch_with_every_order_of_reports_and_each_report_twice_gives_the_same_state() {
+    let database = Database::start().await;
+    let client = database.pool().get().await.unwrap();
+    let reports = [Report::Accepted, Report::Deferred, Report::Delivered, Report::Opened, Report::Bounced];
+    let (mut told, mut messages) = (Vec::new(), Vec::new());
+    for (number, order) in permutations(&reports).into_iter().enumerate() {
+        let id = sent(&client, &mail(&format!("o:{number}"), &format!("p{number}@example.in"))).await;
+        told.extend(order.iter().chain(&order).map(|report| (id, format!("{report:?}"), *report)));
+        messages.push(id);
+    }
+    told.push((NotificationId::generate(), "of nobody".to_owned(), Report::Bounced));
+    let batch: Vec<_> = told
+        .iter()
+        .map(|(id, name, report)| DeliveryEvent {
+            notification_id: *id,
+            provider_event: name,
+            report: *report,
+            reason: if *report == Report::Deferred { "421 busy" } else { "" },
+            occurred_at: at(1),
+        })
+        .collect();
+    assert_eq!(notifications::apply_events(&client, &batch).await.unwrap(), 600, "each report once");
+    assert_eq!(notifications::apply_events(&client, &batch).await.unwrap(), 0, "and never again");
+    for id in messages {
+        assert_eq!(status(&database, id).await, "bounced");
+    }
+    let counts = "SELECT (SELECT count(*) FROM notification_events), (SELECT count(*) FROM suppressions WHERE reason = 'bounced'),
+                         (SELECT count(*) FROM notifications WHERE reason = '421 busy' AND sent_at = $1)";
+    let row = client.query_one(counts, &[&at(1)]).await.unwrap();
+    assert_eq!([row.get::<_, i64>(0), row.get(1), row.get(2)], [600, 120, 120]);
 }
 
 #[tokio::test]
@@ -135,7 +173,7 @@ async fn reports_in_every_order_give_the_same_state() {
                 reason: "",
                 occurred_at: at(1),
             };
-            assert_eq!(notifications::apply_event(&client, &event).await.unwrap(), place < order.len());
+            assert_eq!(is_news(&client, &event).await, place < order.len());
             if place == number % 5 {
                 settle(&client, id, Settlement::Sent(Some("sg".to_owned()))).await;
             }
@@ -175,7 +213,7 @@ async fn a_bounce_stops_everything_a_complaint_only_what_can_be_done_without() {
     {
         let id = sent(&client, &mail(&format!("first:{address}").replace('@', "-"), address)).await;
         let event = DeliveryEvent { notification_id: id, provider_event: "e", report, reason: "", occurred_at: at(1) };
-        notifications::apply_event(&client, &event).await.unwrap();
+        assert!(is_news(&client, &event).await);
         for (category, allowed) in [(Category::Money, money), (Category::Reminder, false)] {
             let key = format!("next:{address}:{}", category.name()).replace('@', "-");
             let message = Message { category, template: "other", ..mail(&key, address) };

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::contact::EmailAddress;
 use domain::ids::NotificationId;
-use store::notifications::{Channel, DeliveryEvent, Report, apply_event, apply_to_address};
+use store::notifications::{Channel, DeliveryEvent, Report, apply_events, apply_to_addresses};
 use store::suppressions::AddressHash;
 use store::{GenericClient, StoreError};
 
@@ -37,7 +37,7 @@ struct Reported {
 async fn mails(client: &impl GenericClient, verified: &Verified<'_>) -> Result<String, WorkError> {
     let (events, unreadable) = sendgrid::events(verified)?;
     let mut reports = Vec::with_capacity(events.len());
-    let (mut foreign, mut without_state, mut suppressed) = (0, 0, 0);
+    let (mut foreign, mut without_state, mut strangers) = (0, 0, Vec::new());
     for event in &events {
         let Some(report) = mail_report(event) else {
             without_state += 1;
@@ -47,8 +47,7 @@ async fn mails(client: &impl GenericClient, verified: &Verified<'_>) -> Result<S
             foreign += 1;
             // Who complained of another mail of ours is spared as well.
             if let Some(address) = event.email.as_deref().and_then(|email| email.parse::<EmailAddress>().ok()) {
-                let address = AddressHash::from(&address);
-                suppressed += u64::from(apply_to_address(client, Channel::Email, &address, report).await?);
+                strangers.push((AddressHash::from(&address), report));
             }
             continue;
         };
@@ -68,6 +67,7 @@ async fn mails(client: &impl GenericClient, verified: &Verified<'_>) -> Result<S
             at: verified.happened_at(at),
         });
     }
+    let suppressed = apply_to_addresses(client, Channel::Email, &strangers).await?;
     let new = store_all(client, &reports).await?;
     Ok(format!(
         "{new} of {} events are news; {foreign} are of no message of ours, {without_state} change no state, {unreadable} are \
@@ -136,16 +136,15 @@ fn key(told: &str) -> String {
 }
 
 async fn store_all(client: &impl GenericClient, reports: &[Reported]) -> Result<u64, StoreError> {
-    let mut new = 0;
-    for reported in reports {
-        let event = DeliveryEvent {
+    let events: Vec<_> = reports
+        .iter()
+        .map(|reported| DeliveryEvent {
             notification_id: reported.notification_id,
             provider_event: &reported.key,
             report: reported.report,
             reason: &reported.reason,
             occurred_at: reported.at,
-        };
-        new += u64::from(apply_event(client, &event).await?);
-    }
-    Ok(new)
+        })
+        .collect();
+    apply_events(client, &events).await
 }

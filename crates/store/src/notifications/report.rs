@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 use deadpool_postgres::GenericClient;
 use domain::ids::NotificationId;
+use tokio_postgres::Row;
 
 use super::{Category, Channel};
-use crate::statements::{query, query_one};
+use crate::statements::{Params, query, query_one};
 use crate::suppressions::{self, AddressHash};
 use crate::{StoreError, sql};
 
@@ -108,43 +109,63 @@ pub struct DeliveryEvent<'a> {
     pub occurred_at: DateTime<Utc>,
 }
 
-/// Applies a report: a later state is never undone by an earlier one, and a bounce, a complaint, an unsubscription or a
-/// blocked number enters the suppression list. Says whether it was new; a report on a message that is not ours is not.
-pub async fn apply_event(client: &impl GenericClient, event: &DeliveryEvent<'_>) -> Result<bool, StoreError> {
-    let (categories, why) = event.report.suppresses();
-    let categories: Vec<_> = categories.iter().map(|category| suppressions::word(*category)).collect();
+/// Applies reports, in one statement: a later state is never undone by an earlier one, whatever order they come in, and a bounce, a
+/// complaint, an unsubscription or a blocked number enters the suppression list. Says how many were new; a report on a message
+/// that is not ours is not.
+pub async fn apply_events(client: &impl GenericClient, events: &[DeliveryEvent<'_>]) -> Result<u64, StoreError> {
+    if events.is_empty() {
+        return Ok(0);
+    }
+    let shunned = |event: &DeliveryEvent<'_>| -> (String, &'static str) {
+        let (categories, why) = event.report.suppresses();
+        let words: Vec<_> = categories.iter().map(|category| suppressions::word(*category)).collect();
+        (words.join(" "), why)
+    };
+    let (categories, whys): (Vec<_>, Vec<_>) = events.iter().map(shunned).unzip();
     let row = query_one(
         client,
-        sql!("notifications/apply_event.sql"),
+        sql!("notifications/apply_events.sql"),
         &[
-            &event.notification_id,
-            &event.provider_event,
-            &event.report.status(),
-            &event.report.rank(),
-            &event.reason,
-            &event.occurred_at,
+            &events.iter().map(|event| event.notification_id).collect::<Vec<_>>(),
+            &events.iter().map(|event| event.provider_event).collect::<Vec<_>>(),
+            &events.iter().map(|event| event.report.status()).collect::<Vec<_>>(),
+            &events.iter().map(|event| event.report.rank()).collect::<Vec<_>>(),
+            &events.iter().map(|event| event.reason).collect::<Vec<_>>(),
+            &events.iter().map(|event| event.occurred_at).collect::<Vec<_>>(),
             &categories,
-            &why,
+            &whys,
         ],
     )
     .await?;
-    Ok(row.try_get(0)?)
+    counted(&row)
 }
 
-/// Enters an address into the suppression list for a report on a message that is not ours: the address is as bad for us.
-/// Says whether anything was new.
-pub async fn apply_to_address(
+/// Enters addresses into the suppression list for reports on messages that are not ours: an address is as bad for us. Says of how many
+/// anything was new.
+pub async fn apply_to_addresses(
     client: &impl GenericClient,
     channel: Channel,
-    address: &AddressHash,
-    report: Report,
-) -> Result<bool, StoreError> {
-    let (categories, why) = report.suppresses();
-    let mut is_new = false;
-    for category in categories {
-        is_new |= suppressions::insert(client, channel, address, *category, why).await?;
+    reports: &[(AddressHash, Report)],
+) -> Result<u64, StoreError> {
+    let (mut addresses, mut categories, mut whys) = (Vec::new(), Vec::new(), Vec::new());
+    for (address, report) in reports {
+        let (shunned, why) = report.suppresses();
+        for category in shunned {
+            addresses.push(address.as_bytes());
+            categories.push(suppressions::word(*category));
+            whys.push(why);
+        }
     }
-    Ok(is_new)
+    if addresses.is_empty() {
+        return Ok(0);
+    }
+    let params: Params<'_> = &[&channel.name(), &addresses, &categories, &whys];
+    counted(&query_one(client, sql!("suppressions/insert_many.sql"), params).await?)
+}
+
+fn counted(row: &Row) -> Result<u64, StoreError> {
+    let count: i64 = row.try_get(0)?;
+    u64::try_from(count).map_err(|_negative| StoreError::WrongRow(format!("count {count}")))
 }
 
 /// The message that a provider knows by this id, for reports that do not carry ours. Nothing when it is not one message.
