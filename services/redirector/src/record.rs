@@ -131,7 +131,8 @@ fn rfc3339(at_ms: u64) -> [u8; 24] {
     let (second, millis) = (at_ms / 1_000, at_ms % 1_000);
     let (known, mut text) = LAST.get();
     if known != second {
-        let time = i64::try_from(second).ok().and_then(|second| DateTime::from_timestamp(second, 0)).unwrap_or_default();
+        let time =
+            i64::try_from(second).ok().and_then(|second| DateTime::from_timestamp(second, 0)).unwrap_or_default();
         let whole = time.to_rfc3339_opts(SecondsFormat::Millis, true);
         // Of years beyond 9999, which have more digits, there are no clicks.
         text = whole.as_bytes().try_into().unwrap_or(*b"1970-01-01T00:00:00.000Z");
