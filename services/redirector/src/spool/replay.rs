@@ -64,7 +64,11 @@ async fn pass(spool: &Spool, producer: &Producer, end: &CancellationToken) -> an
             producer.push_bodies(Queue::Clicks, false, chunk).await?;
             let length: usize = chunk.iter().map(|record| record.len() + frame::OVERHEAD).sum();
             offset += length;
-            fs::write(position_file(&path), offset.to_string())?;
+            // A full disk has no room for it. Then the segment is pushed from the start after a kill, which is harmless;
+            // to push it again and again until there is room would be not.
+            if let Err(error) = fs::write(position_file(&path), offset.to_string()) {
+                tracing::warn!(%error, "how far a spool segment has been pushed cannot be noted");
+            }
             spool.level().take(number(length), number(chunk.len()));
             pushed += number(chunk.len());
         }

@@ -53,8 +53,6 @@ impl Writer {
         let outcome = if appends.is_empty() { Ok(()) } else { self.write(&appends) };
         if let Err(error) = &outcome {
             tracing::error!(%error, "clicks cannot be spooled");
-            // What the file now ends with is unknown; a new one begins clean.
-            self.segment = None;
         }
         if !refused.is_empty() {
             let bytes = self.level.bytes();
@@ -83,9 +81,15 @@ impl Writer {
             Some((file, length)) if length < SEGMENT_BYTES => (file, length),
             _ => (self.begin_segment()?, 0),
         };
-        for append in appends {
-            file.write_all(&append.frames)?;
+        if let Err(error) = appends.iter().try_for_each(|append| file.write_all(&append.frames)) {
+            // A full disk took a part. The segment ends again where it did: a torn end would keep room, and each further
+            // attempt would leave a file.
+            if file.set_len(length).is_ok() {
+                self.segment = Some((file, length));
+            }
+            return Err(error.into());
         }
+        // Where this fails, what the file now ends with is unknown; a new one begins clean.
         file.sync_data()?;
         let bytes = appends.iter().map(Append::length).sum();
         self.level.add(bytes, appends.iter().map(|append| append.records).sum());
