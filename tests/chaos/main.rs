@@ -4,57 +4,50 @@
 //! (a click that was redirected, a webhook that was answered with 200) is looked for in Postgres and in the simulated
 //! providers' inboxes. A line a fault: accepted, done, lost, doubled, and how long after the fault's end all was done.
 //!
-//! `CHAOS_SECONDS`: how long each fault lasts (8). `CHAOS_ONLY`: faults whose name contains this.
+//! `CHAOS_SECONDS`: how long each fault lasts (8). `CHAOS_ONLY`: faults whose name contains this. `BINARIES`: the folder of
+//! the services' binaries (beside this executable).
 
 mod books;
+mod clock;
+mod disk;
+mod sentinel;
 mod servers;
-mod traffic;
+mod single;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use e2e::{Place, Ports, System};
-use serde_json::json;
+use e2e::{Orders, Pace, Place, Ports, System, Traffic};
 
-use crate::books::{Books, Counts};
-use crate::servers::{Network, Postgres, REDIS_URL, Redis};
-use crate::traffic::Traffic;
+use crate::books::Counts;
+use crate::servers::Postgres;
 
 const SERVICES: [&str; 5] = ["redirector", "webhooks", "notifier", "cashback-sync", "cron"];
+/// Orders that wait for their payment.
+const ORDERS: usize = 12_000;
+const PACE: Pace =
+    Pace { clickers: 6, click_rest: Duration::from_millis(25), payers: 2, payment_rest: Duration::from_millis(50) };
 
-/// What breaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    Nothing,
-    KillServices,
-    TerminateServices,
-    RedisKilled,
-    RedisHangs,
-    RedisCutOff,
-    PostgresKilled,
-    ProvidersFail,
-    ProvidersSlow,
-    ProvidersSilent,
-}
+/// A system in surroundings that can be broken.
+trait World: Sized {
+    type Fault: Copy + 'static;
 
-const FAULTS: [(Fault, &str); 10] = [
-    (Fault::Nothing, "none"),
-    (Fault::KillServices, "kill -9 of each service in turn"),
-    (Fault::TerminateServices, "SIGTERM of each service in turn"),
-    (Fault::RedisKilled, "Redis killed, back after the fault"),
-    (Fault::RedisHangs, "Redis stands still (SIGSTOP)"),
-    (Fault::RedisCutOff, "network to Redis cut (namespace)"),
-    (Fault::PostgresKilled, "Postgres killed, back after the fault"),
-    (Fault::ProvidersFail, "mail and SMS providers answer 503"),
-    (Fault::ProvidersSlow, "providers take 2 s for each answer"),
-    (Fault::ProvidersSilent, "providers take messages, say nothing"),
-];
+    /// What can break, in the order in which it does.
+    const FAULTS: &'static [(Self::Fault, &'static str)];
 
-/// Servers that can be broken.
-struct World {
-    redis: Redis,
-    network: Network,
-    postgres: Postgres,
-    system: System,
+    /// Whether this machine has what it needs.
+    fn is_here() -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn open() -> Self;
+    fn system(&self) -> &System;
+    /// Begins the fault.
+    async fn strike(&mut self, fault: Self::Fault, lasts: Duration);
+    /// Ends it: from now on everything that was accepted must get done.
+    async fn mend(&mut self, fault: Self::Fault);
+    /// Puts back what the next fault needs, after everything was counted.
+    async fn recover(&mut self);
 }
 
 #[tokio::main]
@@ -67,54 +60,47 @@ async fn main() {
     let lasts = Duration::from_secs(reader.default("CHAOS_SECONDS", 8, "how long each fault lasts"));
     let only = reader.optional("CHAOS_ONLY", "faults whose name contains this").unwrap_or_default();
     reader.finish(()).unwrap();
-
-    let folder = tempfile::tempdir().unwrap();
-    let network = Network::open();
-    let redis = Redis::start(folder.path(), &network);
-    let postgres = Postgres::start();
-    let system = System::start(Place {
-        database_url: postgres.url(),
-        redis_url: REDIS_URL.to_owned(),
-        ports: Ports::From(28_400),
-        folder: folder.path().to_owned(),
-        people: Vec::new(),
-        settings: [
-            ("REDIRECT_LIMIT", "1000000"),
-            ("EMAIL_PER_HOUR", "0"),
-            ("EMAIL_PER_DAY", "0"),
-            ("SMS_PER_HOUR", "0"),
-            ("SMS_PER_DAY", "0"),
-            ("OUTBOUND_TIMEOUT_MS", "3000"),
-        ]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .to_vec(),
-    })
-    .await;
-    let mut world = World { redis, network, postgres, system };
-    let books = Books::open(&world.system).await;
-
     println!(
         "{} cores; each fault lasts {} s under load",
         std::thread::available_parallelism().unwrap(),
         lasts.as_secs()
     );
     println!("{}", Counts::header());
-    let mut is_right = true;
-    for (fault, name) in FAULTS.into_iter().filter(|(_, name)| name.contains(&only)) {
-        let counts = play(&mut world, &books, fault, lasts).await;
-        println!("{}", counts.line(name));
-        is_right &= counts.nothing_is_missing();
-    }
+    let mut is_right = play_all::<single::Single>(&only, lasts).await;
+    is_right &= play_all::<sentinel::Sentinel>(&only, lasts).await;
+    is_right &= play_all::<clock::Clock>(&only, lasts).await;
     if !is_right {
         println!("something was lost or doubled");
         std::process::exit(1);
     }
 }
 
+/// Every fault of a world that is asked for; says whether nothing was lost or doubled.
+async fn play_all<W: World>(only: &str, lasts: Duration) -> bool {
+    let faults: Vec<_> = W::FAULTS.iter().filter(|(_, name)| name.contains(only)).collect();
+    if faults.is_empty() {
+        return true;
+    }
+    if let Err(missing) = W::is_here() {
+        faults.iter().for_each(|(_, name)| println!("{name:42} left out: {missing}"));
+        return true;
+    }
+    let mut world = W::open().await;
+    let orders = Orders::open(world.system(), ORDERS).await;
+    let mut is_right = true;
+    for (fault, name) in faults {
+        let counts = play(&mut world, &orders, *fault, lasts).await;
+        println!("{}", counts.line(name));
+        is_right &= counts.nothing_is_missing();
+        world.recover().await;
+    }
+    is_right
+}
+
 /// Load before, during and after the fault; then the books.
-async fn play(world: &mut World, books: &Books, fault: Fault, lasts: Duration) -> Counts {
+async fn play<W: World>(world: &mut W, orders: &Orders, fault: W::Fault, lasts: Duration) -> Counts {
     let calm = Duration::from_secs(2);
-    let traffic = Traffic::start(books, &world.system);
+    let traffic = Traffic::start(world.system(), orders, PACE);
     tokio::time::sleep(calm).await;
     let begin = Instant::now();
     world.strike(fault, lasts).await;
@@ -123,53 +109,26 @@ async fn play(world: &mut World, books: &Books, fault: Fault, lasts: Duration) -
     let mended = Instant::now();
     tokio::time::sleep(calm).await;
     let sent = traffic.stop().await;
-    books.settle(&world.system, sent, mended).await
+    Counts::settle(world.system(), sent, mended).await
 }
 
-impl World {
-    async fn strike(&mut self, fault: Fault, lasts: Duration) {
-        let each = lasts / u32::try_from(SERVICES.len()).unwrap();
-        match fault {
-            Fault::Nothing => {}
-            Fault::KillServices | Fault::TerminateServices => {
-                for name in SERVICES {
-                    let begin = Instant::now();
-                    if fault == Fault::TerminateServices {
-                        self.system.service(name).process().terminate(Duration::from_secs(30));
-                    }
-                    self.system.kill(name);
-                    self.system.launch(name).await;
-                    tokio::time::sleep(each.saturating_sub(begin.elapsed())).await;
-                }
-            }
-            Fault::RedisKilled => self.redis.kill(),
-            Fault::RedisHangs => self.redis.signal("STOP"),
-            Fault::RedisCutOff => self.network.cut(),
-            Fault::PostgresKilled => self.postgres.kill(),
-            Fault::ProvidersFail => self.providers("status", json!({"status": 503})).await,
-            Fault::ProvidersSlow => self.providers("latency", json!({"ms": 2_000})).await,
-            Fault::ProvidersSilent => self.providers("accept_then_timeout", json!({"ms": 10_000, "times": 40})).await,
-        }
-    }
-
-    async fn mend(&mut self, fault: Fault) {
-        match fault {
-            Fault::Nothing | Fault::KillServices | Fault::TerminateServices => {}
-            Fault::RedisKilled => self.redis.start_again(&self.network),
-            Fault::RedisHangs => self.redis.signal("CONT"),
-            Fault::RedisCutOff => self.network.mend(),
-            Fault::PostgresKilled => self.postgres.start_again(),
-            Fault::ProvidersFail | Fault::ProvidersSlow | Fault::ProvidersSilent => {
-                self.system.sim.delete("/_sim/faults").await;
-            }
-        }
-    }
-
-    async fn providers(&self, fault: &str, more: serde_json::Value) {
-        for provider in ["sendgrid", "msg91"] {
-            let mut order = json!({"provider": provider, "fault": fault});
-            order.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-            self.system.sim.post("/_sim/faults", &order).await;
-        }
+/// Where the system runs, with limits out of the way.
+fn place(postgres: &Postgres, redis_url: &str, folder: &Path, more: &[(&str, &str)]) -> Place {
+    let settings = [
+        ("REDIRECT_LIMIT", "1000000"),
+        ("EMAIL_PER_HOUR", "0"),
+        ("EMAIL_PER_DAY", "0"),
+        ("SMS_PER_HOUR", "0"),
+        ("SMS_PER_DAY", "0"),
+        ("OUTBOUND_TIMEOUT_MS", "3000"),
+    ];
+    let settings = settings.iter().chain(more).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    Place {
+        database_url: postgres.url(),
+        redis_url: redis_url.to_owned(),
+        ports: Ports::From(28_400),
+        folder: folder.to_owned(),
+        people: Vec::new(),
+        settings: settings.collect(),
     }
 }

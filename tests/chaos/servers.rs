@@ -7,7 +7,7 @@ use std::time::Duration;
 use testkit::{Cluster, Process};
 
 /// Runs a command; panics with what it said unless it succeeds.
-fn run(program: &str, arguments: &[&str]) -> String {
+pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}"));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {}: {said}", arguments.join(" "));
@@ -21,12 +21,14 @@ pub(crate) struct Network {
 }
 
 const HERE: &str = "10.213.77.1";
-const THERE: &str = "10.213.77.2";
+pub(crate) const THERE: &str = "10.213.77.2";
 /// Redis in that network.
 pub(crate) const REDIS_URL: &str = "redis://10.213.77.2:6379";
 
 impl Network {
     pub(crate) fn open() -> Self {
+        let known = run("ip", &["-brief", "address"]);
+        assert!(!known.contains(HERE), "a run that was cut off left its network and servers behind:\n{known}");
         let number = std::process::id();
         let network = Self { name: format!("chaos{number}"), cable: format!("chaos{}", number % 100_000) };
         let (name, cable) = (network.name.as_str(), network.cable.as_str());
@@ -34,9 +36,18 @@ impl Network {
         run("ip", &["link", "add", cable, "type", "veth", "peer", "name", "redis0", "netns", name]);
         run("ip", &["addr", "add", &format!("{HERE}/30"), "dev", cable]);
         run("ip", &["-n", name, "addr", "add", &format!("{THERE}/30"), "dev", "redis0"]);
+        // Servers there speak to each other by the same address.
+        run("ip", &["-n", name, "link", "set", "lo", "up"]);
         run("ip", &["-n", name, "link", "set", "redis0", "up"]);
         network.mend();
         network
+    }
+
+    /// A command that runs in it.
+    pub(crate) fn inside(&self, words: &[&str]) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name]).args(words);
+        command
     }
 
     /// Packets are lost without a word: nobody is told that a connection is gone.
@@ -79,8 +90,7 @@ impl Redis {
 
     /// In the network, with every write synced: what it acknowledged it still has after a kill.
     pub(crate) fn start_again(&mut self, network: &Network) {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &network.name, "redis-server", "--bind", THERE, "--protected-mode", "no"]);
+        let mut command = network.inside(&["redis-server", "--bind", THERE, "--protected-mode", "no"]);
         command.args(["--dir", &self.folder, "--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
         let mut process = Process::start("redis-server", &mut command);
         process.wait_for_line("its start", Duration::from_secs(20), |line| {

@@ -10,12 +10,16 @@
 )]
 
 mod ledger;
+mod orders;
 mod secrets;
 mod session;
 mod story;
 mod system;
+mod traffic;
 
 pub use ledger::Ledger;
+pub use orders::{Orders, unfinished};
 pub use secrets::{razorpay_signature, sealed};
 pub use story::{Scene, Story};
 pub use system::{Cast, POSTBACK_TOKEN, Place, Ports, STATS_TOKEN, System};
+pub use traffic::{Pace, Sent, Traffic};

@@ -122,8 +122,7 @@ impl Story {
     /// The network approves it: the wallet is credited.
     pub async fn approval(&mut self, system: &System) -> Scene {
         let begin = Instant::now();
-        let path = format!("/_sim/transactions/admitad/{}", self.purchase);
-        system.sim.post(&path, &json!({"status": "approved", "postback": true})).await;
+        self.report_approval(system).await;
         let balance = eventually("money in the wallet", LIMIT, async || {
             let balance = wallet::balance(&system.client().await, system.cast.shopper).await.expect("a balance");
             balance.filter(|balance| balance.is_positive())
@@ -140,6 +139,12 @@ impl Story {
             ],
             took: begin.elapsed(),
         }
+    }
+
+    /// Only the network's part of [`Story::approval`], as [`Story::report_purchase`] is.
+    pub async fn report_approval(&self, system: &System) {
+        let path = format!("/_sim/transactions/admitad/{}", self.purchase);
+        system.sim.post(&path, &json!({"status": "approved", "postback": true})).await;
     }
 
     /// The shopper buys two vouchers, and Razorpay tells that they are paid.

@@ -203,8 +203,9 @@ impl Cast {
 }
 
 fn connections(place: &Place) -> (Pool, kv::Kv) {
-    let source: config::Map =
-        [("DATABASE_URL", place.database_url.as_str()), ("REDIS_URL", place.redis_url.as_str())].into();
+    let addresses = [("DATABASE_URL", &place.database_url), ("REDIS_URL", &place.redis_url)];
+    let addresses = addresses.map(|(key, value)| (key.to_owned(), value.clone()));
+    let source: config::Map = place.settings.iter().cloned().chain(addresses).collect();
     let mut reader = config::Reader::new(&source);
     let (store, kv) = (store::Settings::read(&mut reader), kv::Settings::read(&mut reader));
     (Pool::connect(&store).expect("a pool"), kv::Kv::connect(&kv).expect("connections to Redis"))

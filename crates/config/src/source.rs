@@ -46,6 +46,12 @@ impl<const N: usize> From<[(&str, &str); N]> for Map {
     }
 }
 
+impl FromIterator<(String, String)> for Map {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
 impl Source for Map {
     fn get(&self, key: &str) -> Option<String> {
         self.0.get(key).filter(|text| !text.trim().is_empty()).cloned()

@@ -39,4 +39,13 @@ impl Cluster {
     pub fn folder(&self) -> String {
         self.url.rsplit('@').next().unwrap_or_default().replace("%2F", "/")
     }
+
+    /// The server's processes: the one that was started, and one for each connection and chore.
+    #[must_use]
+    pub fn processes(&self) -> Vec<u32> {
+        let path = format!("{}/data/postmaster.pid", self.folder());
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let first = text.lines().next().and_then(|line| line.trim().parse().ok()).expect("the number of its process");
+        crate::usage::children(first).into_iter().chain([first]).collect()
+    }
 }

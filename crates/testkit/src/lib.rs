@@ -17,8 +17,10 @@ mod database;
 mod eventually;
 mod process;
 mod redis;
+pub mod seed;
 mod service;
 mod sim;
+pub mod usage;
 
 pub use cluster::Cluster;
 pub use database::Database;

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A running child. It is killed when this value is dropped.
@@ -54,7 +54,8 @@ impl Process {
     /// Everything it wrote so far.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        self.output.0.lock().unwrap().clone()
+        // It is read when a wait has failed too, which holds the lock.
+        self.output.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Its process id.

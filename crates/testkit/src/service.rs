@@ -80,15 +80,20 @@ fn listening(line: &str, endpoint: &str) -> Option<String> {
         .then(|| format!("http://{}", entry["address"].as_str().unwrap_or_default()))
 }
 
-/// The path of one of our binaries: beside the test executable, where `cargo build --workspace --bins` puts it.
+/// The path of one of our binaries: in the folder that `BINARIES` names, or beside the test executable, where
+/// `cargo build --workspace --bins` puts it.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
+    let path = std::env::var_os("BINARIES").map_or_else(beside_this_executable, PathBuf::from).join(name);
+    assert!(path.exists(), "{} is not there: run `cargo build --workspace --bins` first", path.display());
+    path
+}
+
+fn beside_this_executable() -> PathBuf {
     let mut folder = std::env::current_exe().expect("the path of this executable");
     folder.pop();
     if folder.ends_with("deps") || folder.ends_with("examples") {
         folder.pop();
     }
-    let path = folder.join(name);
-    assert!(path.exists(), "{} is not there: run `cargo build --workspace --bins` first", path.display());
-    path
+    folder
 }

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use testkit::{Cluster, Redis, binary};
+use testkit::{Cluster, Redis, binary, seed};
 use tokio_postgres::{Client, NoTls};
 
 /// How a run went.
@@ -41,38 +41,14 @@ impl World {
 
     /// Adds so many ledger entries, twenty a shopper, and the balances that they leave.
     pub(crate) async fn entries(&self, count: usize) {
-        let shoppers = count / 20;
-        let sql = format!(
-            "CREATE TEMP TABLE IF NOT EXISTS fresh (id uuid);
-             TRUNCATE fresh;
-             WITH added AS (INSERT INTO users (id, name, email, lang) SELECT gen_random_uuid(), 'n', gen_random_uuid() || '@x.in', 'en'
-                            FROM generate_series(1, {shoppers}) RETURNING id)
-             INSERT INTO fresh SELECT id FROM added;
-             INSERT INTO wallet_transactions (id, debit_account, credit_account, amount_paise, kind, idempotency_key, input_hash, user_id,
-                                              balance_after_paise, reason)
-             SELECT gen_random_uuid(), '00000000-0000-0000-0000-000000000001', id, 100 + n, 'cashback_credit', id || ':' || n,
-                    transfer_hash('00000000-0000-0000-0000-000000000001', id, 100 + n, 'cashback_credit'), id,
-                    sum(100 + n) OVER (PARTITION BY id ORDER BY n), '{{}}'
-             FROM fresh, generate_series(1, 20) n;
-             UPDATE wallet_balances SET balance_paise = 2210 WHERE user_id IN (SELECT id FROM fresh);
-             ANALYZE"
-        );
-        self.client.batch_execute(&sql).await.unwrap();
+        seed::entries(&self.client, count / 20, 20).await;
         let row = self.client.query_one("SELECT count(*) FROM wallet_transactions", &[]).await.unwrap();
         println!("({} entries)", row.get::<_, i64>(0));
     }
 
     /// Adds so many offers of one merchant.
     pub(crate) async fn offers(&self, count: usize) {
-        let sql = format!(
-            "INSERT INTO merchants (id, name, network, campaign_id, tracking_template, allowed_hosts, landing_url, cashback_bps)
-             VALUES ('00000000-0000-7000-8000-000000000001', 'm', 'admitad', '1', 'https://t.example/?s={{click_id}}', '{{shop.example}}', 'https://shop.example', 500)
-             ON CONFLICT DO NOTHING;
-             INSERT INTO offers (id, merchant_id, title, target_url) SELECT gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'o', 'https://shop.example/p'
-             FROM generate_series(1, {count});
-             ANALYZE"
-        );
-        self.client.batch_execute(&sql).await.unwrap();
+        seed::offers(&self.client, count).await;
     }
 
     /// `cron run JOB`, whose report must hold `expected`.

@@ -1,8 +1,7 @@
 //! Who used the processors, which is what tells the bottleneck.
 
-use std::fs;
-
 use testkit::Service;
+use testkit::usage::cpu_seconds;
 
 use crate::world::World;
 
@@ -16,19 +15,11 @@ pub(crate) struct Used {
 
 impl Used {
     pub(crate) fn of(world: &World, service: &Service) -> Self {
-        let postmaster = fs::read_dir(&world.folder)
-            .unwrap()
-            .filter_map(Result::ok)
-            .map(|entry| entry.path())
-            .find_map(|path| fs::read_to_string(path.join("postmaster.pid")).ok())
-            .or_else(|| fs::read_to_string(format!("{}/postmaster.pid", world.folder)).ok())
-            .and_then(|text| text.lines().next()?.trim().parse().ok())
-            .expect("the number of Postgres' process");
         Self {
-            notifier: seconds(service.id()),
-            postgres: children(postmaster).into_iter().chain([postmaster]).map(seconds).sum(),
-            redis: seconds(world.redis.id().unwrap()),
-            provider: seconds(std::process::id()),
+            notifier: cpu_seconds(service.id()),
+            postgres: world.cluster.processes().into_iter().map(cpu_seconds).sum(),
+            redis: cpu_seconds(world.redis.id().unwrap()),
+            provider: cpu_seconds(std::process::id()),
         }
     }
 
@@ -57,26 +48,4 @@ impl Used {
             100.0 * all / (seconds * cores)
         );
     }
-}
-
-/// The kernel keeps it for each thread, in nanoseconds; what threads used that have ended is not counted.
-fn seconds(process: u32) -> f64 {
-    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return 0.0 };
-    threads
-        .filter_map(|thread| {
-            let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-            text.split(' ').next()?.parse::<f64>().ok()
-        })
-        .sum::<f64>()
-        / 1e9
-}
-
-fn children(parent: u32) -> Vec<u32> {
-    let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter(|pid| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        fields.split_whitespace().nth(1).and_then(|text| text.parse().ok()) == Some(parent)
-    })
-    .collect()
 }

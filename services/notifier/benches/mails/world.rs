@@ -11,8 +11,7 @@ use crate::provider::Provider;
 pub(crate) struct World {
     pub(crate) kv: Kv,
     pub(crate) redis: Redis,
-    /// The folder of Postgres' socket and data.
-    pub(crate) folder: String,
+    pub(crate) cluster: Cluster,
     client: Client,
     environment: Vec<(&'static str, String)>,
 }
@@ -21,7 +20,6 @@ impl World {
     pub(crate) async fn start(provider: &Provider, at_once: u32) -> Self {
         let cluster = Cluster::start(&["max_connections=200", "shared_buffers=256MB"]);
         connect(&cluster.url("postgres")).await.batch_execute("CREATE DATABASE bench").await.unwrap();
-        let folder = cluster.folder();
         let url = cluster.url("bench");
         let source = config::Map::from([("DATABASE_URL", url.as_str())]);
         let mut reader = config::Reader::new(&source);
@@ -48,7 +46,7 @@ impl World {
             ("MSG91_TEMPLATE_ID_WITHDRAWAL_PROCESSED", "flow-withdrawal".to_owned()),
             ("EMAIL_CONCURRENCY", at_once.to_string()),
         ];
-        Self { kv, redis, folder, client: connect(&url).await, environment }
+        Self { kv, redis, cluster, client: connect(&url).await, environment }
     }
 
     pub(crate) async fn service(&self) -> Service {

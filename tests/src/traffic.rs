@@ -4,25 +4,39 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use e2e::System;
 use serde_json::json;
 use testkit::http;
 use tokio::task::JoinSet;
 
-use crate::books::Books;
+use crate::orders::Orders;
+use crate::secrets::razorpay_signature;
+use crate::system::System;
 
 const BROWSER: &str =
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36";
 
 /// What the system said yes to.
 #[derive(Default)]
-pub(crate) struct Sent {
+pub struct Sent {
     /// The sub-ids of clicks that were redirected.
-    pub(crate) clicks: Vec<String>,
+    pub clicks: Vec<String>,
     /// Clicks that were not redirected, by whatever answer.
-    pub(crate) not_redirected: usize,
+    pub not_redirected: usize,
     /// Razorpay's order ids whose payment was acknowledged.
-    pub(crate) payments: Vec<String>,
+    pub payments: Vec<String>,
+}
+
+/// How much traffic there is.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Shoppers who click at the same time.
+    pub clickers: usize,
+    /// How long each rests between two clicks.
+    pub click_rest: Duration,
+    /// Payments that are reported at the same time.
+    pub payers: usize,
+    /// How long the provider rests between two reports.
+    pub payment_rest: Duration,
 }
 
 impl Sent {
@@ -34,34 +48,30 @@ impl Sent {
 }
 
 /// Running traffic.
-pub(crate) struct Traffic {
+pub struct Traffic {
     is_over: Arc<AtomicBool>,
     tasks: JoinSet<Sent>,
 }
 
-/// At the same time; each rests between two requests.
-const CLICKERS: usize = 6;
-const PAYERS: usize = 2;
-const CLICK_REST: Duration = Duration::from_millis(25);
-const PAYMENT_REST: Duration = Duration::from_millis(50);
-
 impl Traffic {
-    pub(crate) fn start(books: &Books, system: &System) -> Self {
+    /// Begins it, from as many tasks as `pace` says.
+    #[must_use]
+    pub fn start(system: &System, orders: &Orders, pace: Pace) -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();
-        for _ in 0..CLICKERS {
+        for _ in 0..pace.clickers {
             let url = system.at("redirector", &format!("/out/{}", system.cast.offer));
-            tasks.spawn(click(url, is_over.clone()));
+            tasks.spawn(click(url, pace.click_rest, is_over.clone()));
         }
-        for _ in 0..PAYERS {
+        for _ in 0..pace.payers {
             let url = system.at("webhooks", "/webhooks/razorpay");
-            tasks.spawn(pay(url, books.orders(), is_over.clone()));
+            tasks.spawn(pay(url, orders.clone(), pace.payment_rest, is_over.clone()));
         }
         Self { is_over, tasks }
     }
 
     /// Ends it, and gives what was accepted.
-    pub(crate) async fn stop(mut self) -> Sent {
+    pub async fn stop(mut self) -> Sent {
         self.is_over.store(true, Ordering::Relaxed);
         let mut sent = Sent::default();
         while let Some(part) = self.tasks.join_next().await {
@@ -71,7 +81,7 @@ impl Traffic {
     }
 }
 
-async fn click(url: String, is_over: Arc<AtomicBool>) -> Sent {
+async fn click(url: String, rest: Duration, is_over: Arc<AtomicBool>) -> Sent {
     let (client, mut sent) = (http(), Sent::default());
     while !is_over.load(Ordering::Relaxed) {
         let answer = client.get(&url).header("user-agent", BROWSER).timeout(Duration::from_secs(5)).send().await;
@@ -83,18 +93,18 @@ async fn click(url: String, is_over: Arc<AtomicBool>) -> Sent {
             Some(sub_id) => sent.clicks.push(sub_id),
             None => sent.not_redirected += 1,
         }
-        tokio::time::sleep(CLICK_REST).await;
+        tokio::time::sleep(rest).await;
     }
     sent
 }
 
 /// As a provider does: the same event again until it is acknowledged.
-async fn pay(url: String, orders: Arc<std::sync::Mutex<std::vec::IntoIter<String>>>, is_over: Arc<AtomicBool>) -> Sent {
+async fn pay(url: String, orders: Orders, rest: Duration, is_over: Arc<AtomicBool>) -> Sent {
     let (client, mut sent) = (http(), Sent::default());
     while !is_over.load(Ordering::Relaxed) {
-        let Some(order) = orders.lock().unwrap().next() else { break };
+        let Some(order) = orders.next() else { break };
         let body = captured(&order);
-        let signature = e2e::razorpay_signature(&body);
+        let signature = razorpay_signature(&body);
         loop {
             let request = client.post(&url).header("content-type", "application/json").timeout(Duration::from_secs(5));
             let signed = request
@@ -103,10 +113,10 @@ async fn pay(url: String, orders: Arc<std::sync::Mutex<std::vec::IntoIter<String
             if signed.body(body.clone()).send().await.is_ok_and(|answer| answer.status() == 200) {
                 break;
             }
-            tokio::time::sleep(PAYMENT_REST).await;
+            tokio::time::sleep(rest).await;
         }
         sent.payments.push(order);
-        tokio::time::sleep(PAYMENT_REST).await;
+        tokio::time::sleep(rest).await;
     }
     sent
 }
