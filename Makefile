@@ -5,7 +5,7 @@
 IN_TESTS = $(addprefix -A clippy::,unwrap_used expect_used panic indexing_slicing as_conversions cast_possible_truncation format_push_string needless_range_loop unit_arg items_after_statements semicolon_if_nothing_returned print_stdout \
 	print_stderr disallowed_methods missing_panics_doc too_many_lines duration_suboptimal_units unnecessary_get_then_check type_complexity)
 
-.PHONY: help demo test build lint fmt doc generate bench bench-http chaos fuzz clean setup
+.PHONY: help demo test build lint fmt doc generate bench bench-http chaos growth load soak fuzz clean setup
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,21 @@ bench-http: setup ## What redirects and webhooks cost, beside nginx, actix, Bun 
 chaos: setup ## The whole system under load while Redis, Postgres, the network, providers and services break (needs root; minutes)
 	cargo build --workspace --bins
 	cargo bench --workspace --profile dev --bench chaos
+
+# What ships, unless BINARIES names a folder of binaries that are built already.
+BINS_OF_RELEASE = $(if $(BINARIES),@true,cargo build --workspace --bins --release)
+
+growth: setup ## What each hot operation costs while jobs, clicks, entries and offers grow a thousandfold (release, a quarter of an hour, 8 GB of disk)
+	$(BINS_OF_RELEASE)
+	cargo bench --workspace --bench performance -- growth
+
+load: setup ## Bursts of LOAD_JOBS (10000) through 1, 2 and 4 notifiers, redirectors and cashback-syncs, beside paced runs (release; needs nginx and wrk)
+	$(BINS_OF_RELEASE)
+	cargo bench --workspace --bench performance -- load
+
+soak: setup ## The whole system under steady load for SOAK_MINUTES (30): memory, files, connections and Redis' keys must stay flat (release)
+	$(BINS_OF_RELEASE)
+	cargo bench --workspace --bench performance -- soak
 
 fuzz: ## Every fuzz target for SECONDS each (60); what is found ends the run
 	bash tests/fuzz/run.sh $(or $(SECONDS),60)

@@ -27,7 +27,7 @@ pub async fn entries(client: &Client, shoppers: usize, each: usize) {
 pub async fn offers(client: &Client, count: usize) {
     let sql = format!(
         "INSERT INTO merchants (id, name, network, campaign_id, tracking_template, allowed_hosts, landing_url, cashback_bps)
-         VALUES ('00000000-0000-7000-8000-000000000001', 'm', 'admitad', '1', 'https://t.example/?s={{click_id}}', '{{shop.example}}', 'https://shop.example', 500)
+         VALUES ('00000000-0000-7000-8000-000000000001', 'm', 'admitad', '1', 'https://ad.admitad.com/g/HASH/?ulp={{url}}&subid={{click_id}}&subid4={{click_id}}', '{{shop.example}}', 'https://shop.example', 500)
          ON CONFLICT DO NOTHING;
          INSERT INTO offers (id, merchant_id, title, target_url) SELECT gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'o', 'https://shop.example/p'
          FROM generate_series(1, {count});

@@ -21,6 +21,7 @@ end
 function done(summary, latency)
     local errors = summary.errors
     local bad = errors.connect + errors.read + errors.write + errors.status + errors.timeout
-    io.write(string.format("FIGURES %d %d %d %d %d %d\n", summary.requests, summary.duration,
-        latency:percentile(50), latency:percentile(99), bad, latency.max))
+    io.write(string.format("FIGURES %d %d %d %d %d %d %d\n", summary.requests, summary.duration,
+        latency:percentile(50), latency:percentile(99), bad, latency.max,
+        latency:percentile(95)))
 end

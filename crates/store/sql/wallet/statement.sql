@@ -14,6 +14,6 @@ LEFT JOIN merchants m ON m.id = e.merchant_id
 LEFT JOIN affiliate_clicks c ON c.id = e.click_id
 LEFT JOIN cashback_history b ON b.cashback_id = e.id AND b.wallet_transaction_id = w.id
 LEFT JOIN withdrawals d ON d.id = (w.reason->>'withdrawal_id')::uuid
-WHERE w.user_id = $1 AND ($2::bigint IS NULL OR w.seq < $2)
+WHERE w.user_id = $1 AND w.seq < coalesce($2::bigint, 9223372036854775807)
 ORDER BY w.seq DESC
 LIMIT $3
