@@ -18,6 +18,8 @@ const CLIENTS: &str = "262144";
 const CONNECTIONS: &str = "32";
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bench/redirector/click.lua");
 const WRITTEN: &str = "SELECT count(*) FROM affiliate_clicks";
+/// How long a batch that is not full waits, so that a burst's last one does not stand for all.
+const FLUSH_MS: &str = "500";
 /// Clicks of the paced run, one each 5 ms.
 const PACED: usize = 3_000;
 const PACE: Duration = Duration::from_millis(5);
@@ -60,7 +62,7 @@ pub(crate) async fn measure(jobs: usize, processes: usize) -> Vec<Row> {
     };
 
     admin::pause(&stage.kv, Queue::Clicks, "until all are there").await.unwrap();
-    let writers = stage.start("cashback-sync", processes, &[]).await;
+    let writers = stage.start("cashback-sync", processes, &[("CLICK_FLUSH_INTERVAL_MS", FLUSH_MS)]).await;
     let before = stage.used(&writers);
     admin::resume(&stage.kv, Queue::Clicks).await.unwrap();
     let seconds = stage.until(WRITTEN, waiting).await;
