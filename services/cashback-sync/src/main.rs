@@ -34,7 +34,7 @@ fn main() -> ExitCode {
 
 async fn run(command: Option<Command>, settings: Settings, life: Life) -> anyhow::Result<()> {
     let kv = kv::Kv::connect(&settings.kv)?;
-    let pool = store::Pool::connect(&settings.store)?;
+    let pool = store::Pool::connect_by_key(&settings.store)?;
     let parts = Parts::new(&settings, pool.clone(), &kv).context("the networks cannot be set up")?;
     if let Some(command) = command {
         return command::run(command, &parts, &life).await;

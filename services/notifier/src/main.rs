@@ -34,7 +34,7 @@ fn main() -> ExitCode {
 
 async fn run(command: Option<Command>, settings: Settings, life: Life) -> anyhow::Result<()> {
     let kv = kv::Kv::connect(&settings.kv)?;
-    let pool = store::Pool::connect(&settings.store)?;
+    let pool = store::Pool::connect_by_key(&settings.store)?;
     let (mails_at_once, texts_at_once) = (settings.email.at_once, settings.sms.at_once);
     let (mail_rate, text_rate) = (settings.email.per_second, settings.sms.per_second);
     let parts = Parts::new(settings, &kv, pool.clone(), &life).await?;

@@ -36,7 +36,7 @@ fn main() -> std::process::ExitCode {
 }
 
 async fn run(settings: Settings, life: Life) -> anyhow::Result<()> {
-    let pool = store::Pool::connect(&settings.store)?;
+    let pool = store::Pool::connect_by_key(&settings.store)?;
     let kv = kv::Kv::connect(&settings.kv)?;
     let producer = Producer::new(kv.clone());
     let (shutdown, tasks) = (life.shutdown(), life.tasks());
