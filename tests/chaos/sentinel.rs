@@ -53,7 +53,7 @@ impl World for Sentinel {
     async fn strike(&mut self, fault: Fault, _lasts: Duration) {
         match fault {
             Fault::PrimaryKilled => self.pair.kill_primary(),
-            Fault::FailOverOrdered => drop(self.pair.ask(SENTINEL, &["sentinel", "failover", "mymaster"])),
+            Fault::FailOverOrdered => drop(ask(SENTINEL, &["sentinel", "failover", "mymaster"])),
         }
     }
 
@@ -62,7 +62,7 @@ impl World for Sentinel {
     }
 
     async fn recover(&mut self) {
-        self.pair.is_whole().await;
+        is_whole().await;
     }
 }
 
@@ -89,20 +89,8 @@ impl Pair {
         Self { servers: servers.map(Some), _sentinel: sentinel, network, folder: folder.to_owned() }
     }
 
-    /// What a server of the network says.
-    fn ask(&self, port: u16, words: &[&str]) -> String {
-        let port = port.to_string();
-        run("redis-cli", &[&["-h", THERE, "-p", &port], words].concat())
-    }
-
-    /// Which of the two Sentinel takes for the primary.
-    fn primary(&self) -> usize {
-        let address = self.ask(SENTINEL, &["sentinel", "get-master-addr-by-name", "mymaster"]);
-        usize::from(address.contains(&PORTS[1].to_string()))
-    }
-
     fn kill_primary(&mut self) {
-        self.servers[self.primary()] = None;
+        self.servers[primary()] = None;
     }
 
     /// It comes back as what it was; Sentinel tells it what it is now.
@@ -113,15 +101,27 @@ impl Pair {
             }
         }
     }
+}
 
-    /// Waits until the other one follows the primary again.
-    async fn is_whole(&self) {
-        testkit::eventually_true("a replica follows", Duration::from_secs(60), async || {
-            let primary = PORTS[self.primary()];
-            self.ask(primary, &["info", "replication"]).contains("state=online")
-        })
-        .await;
-    }
+/// What a server of the network says.
+fn ask(port: u16, words: &[&str]) -> String {
+    let port = port.to_string();
+    run("redis-cli", &[&["-h", THERE, "-p", &port], words].concat())
+}
+
+/// Which of the two Sentinel takes for the primary.
+fn primary() -> usize {
+    let address = ask(SENTINEL, &["sentinel", "get-master-addr-by-name", "mymaster"]);
+    usize::from(address.contains(&PORTS[1].to_string()))
+}
+
+/// Waits until the other one follows the primary again.
+async fn is_whole() {
+    testkit::eventually_true("a replica follows", Duration::from_secs(60), async || {
+        let port = PORTS[primary()];
+        ask(port, &["info", "replication"]).contains("state=online")
+    })
+    .await;
 }
 
 fn server(network: &Network, folder: &Path, place: usize, more: &[&str]) -> Process {

@@ -59,17 +59,18 @@ pub(crate) async fn run() -> bool {
 /// Prints the table, writes JSON and plot; says whether nothing grows faster than the logarithm.
 fn tell(name: &str, of_what: &str, curves: &[Curve]) -> bool {
     println!("\n{of_what}:");
-    let sizes = curves[0].points.iter().map(|(size, _)| format!(" {size:.0} |")).collect::<String>();
-    println!("| operation |{sizes} grew by | log n by | |");
+    let sizes: Vec<_> = curves[0].points.iter().map(|(size, _)| format!("{size:.0}")).collect();
+    println!("| operation | {} | grew by | log n by | |", sizes.join(" | "));
     println!("|---|{}---:|---:|---|", "---:|".repeat(curves[0].points.len()));
     let mut holds = true;
     for curve in curves {
-        let costs = curve.points.iter().map(|(_, cost)| format!(" {cost:.3} |")).collect::<String>();
+        let costs: Vec<_> = curve.points.iter().map(|(_, cost)| format!("{cost:.3}")).collect();
+        let costs = costs.join(" | ");
         let (grew, allowed) = (curve.grew(), curve.logarithm());
         let is_slow = grew <= LEEWAY * allowed;
         holds &= is_slow;
         let verdict = if is_slow { "holds" } else { "GROWS FASTER" };
-        println!("| {}, {} |{costs} {grew:.2} | {allowed:.2} | {verdict} |", curve.what, curve.unit);
+        println!("| {}, {} | {costs} | {grew:.2} | {allowed:.2} | {verdict} |", curve.what, curve.unit);
     }
     let figures =
         curves.iter().map(|curve| json!({"operation": curve.what, "unit": curve.unit, "points": curve.points}));

@@ -72,8 +72,11 @@ impl Panel<'_> {
             let drawn = chart.draw_series(LineSeries::new(points, style).point_size(dots(&line.points))).unwrap();
             drawn.label(&line.name).legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], style));
         }
+        // Many lines run above a long legend; a few leave room over them.
+        let many = self.lines.len() > 2;
+        let corner = if many { SeriesLabelPosition::LowerRight } else { SeriesLabelPosition::UpperLeft };
         let mut legend = chart.configure_series_labels();
-        legend.position(SeriesLabelPosition::UpperLeft).background_style(WHITE.mix(0.7)).label_font(("sans-serif", 11));
+        legend.position(corner).background_style(WHITE.mix(0.7)).label_font(("sans-serif", 11));
         legend.draw().unwrap();
     }
 
@@ -95,6 +98,6 @@ fn short(number: f64) -> String {
         size if size >= 9_999.0 => (number / 1e3, " k"),
         _ => (number, ""),
     };
-    let digits = if value.abs() < 9.95 && (value - value.round()).abs() > 0.01 { 1 } else { 0 };
+    let digits = usize::from(value.abs() < 9.95 && (value - value.round()).abs() > 0.01);
     format!("{value:.digits$}{unit}")
 }
