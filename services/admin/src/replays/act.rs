@@ -42,8 +42,7 @@ pub(crate) struct Wanted {
     #[serde(default = "usual_rate")]
     per_second: i32,
     /// Why.
-    #[serde(default)]
-    #[schemars(required, length(min = 3, max = 500))]
+    #[schemars(length(min = 3, max = 500))]
     reason: String,
 }
 
