@@ -46,7 +46,9 @@ const WATCH: &str = "
     });
     const all = document.querySelectorAll('a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex=\"0\"]');
     window.wanted = [...all].filter((one) => one.checkVisibility());
-    return window.wanted.length;";
+    // A field for a time has a stop for each of its parts, and one for its calendar.
+    const parts = 7 * window.wanted.filter((one) => one.type === 'datetime-local').length;
+    return window.wanted.length + parts;";
 
 /// What the key TAB does not lead to, or leads to without a sign, a line each.
 async fn unreachable(browser: &Browser) -> Vec<String> {

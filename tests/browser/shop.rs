@@ -41,7 +41,7 @@ impl Shop {
         })
         .await;
         let scopes: Vec<String> =
-            ["queues:read", "queues:write", "sync:write"].into_iter().map(str::to_owned).collect();
+            ["queues:read", "queues:write", "sync:write", "webhooks:write"].into_iter().map(str::to_owned).collect();
         store::api_tokens::upsert(&system.client().await, "browser", TOKEN, &scopes, "test").await.unwrap();
         let browser = Browser::open(&system.at("admin", "")).await;
         Self { browser, system, _redis: redis, _database: database, _folder: folder }
@@ -74,6 +74,8 @@ impl Shop {
         let asked_by: AdminId = client.query_one(sql, &[]).await.unwrap().get(0);
         let (shopper, amount) = (self.system.cast.shopper, Paise::new(15_000));
         adjustments::request(&client, shopper, amount, "the shop forgot a purchase", asked_by).await.unwrap();
+        let wanted = json!({ "since": "2026-01-01T00:00:00Z", "reason": "a look at what a replay would do" });
+        self.call("/webhook-replay-runs", &wanted).await;
         eventually_true("a dead letter", SOON, async || {
             admin::stats(&self.system.kv, Queue::Email).await.unwrap().dead > 0
         })

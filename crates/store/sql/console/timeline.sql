@@ -113,4 +113,6 @@ WITH heard AS (
                          WHERE source IN ('razorpay', 'razorpayx', 'admitad', 'vcommission', 'cuelinks', 'sendgrid', 'msg91')
                            AND event_id = $1)
 )
-SELECT at, kind, id, status, detail, amount, balance, user_id FROM moments ORDER BY at LIMIT 500
+SELECT at, kind, id, status, detail, amount, balance, user_id FROM moments
+-- Of one commit, what happened comes before what it booked.
+ORDER BY at, kind = 'ledger' LIMIT 500
