@@ -72,14 +72,24 @@ async fn a_burst_to_one_number_is_cut_at_the_hours_and_at_the_days_limit() {
 
 #[tokio::test]
 async fn of_codes_that_come_together_only_the_newest_is_sent() {
-    let mut post = Post::open().await;
-    post.kill();
+    let post = Post::open().await;
     let now = Utc::now();
+    // What is asked for while a statement waits goes into the next one, all of it.
+    let mut client = post.client().await;
+    let held = client.transaction().await.unwrap();
+    held.batch_execute("LOCK TABLE notifications IN EXCLUSIVE MODE").await.unwrap();
+    post.push(&code("otp:0", "ravi@example.in", "111110")).await;
+    let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'notifications'::regclass)";
+    eventually_true("a statement waits", SOON, async || held.query_one(waits, &[]).await.unwrap().get(0)).await;
     for (number, seconds) in [(1, 20), (2, 5), (3, 10)] {
         let code = code(&format!("otp:{number}"), "asha@example.in", &format!("11111{number}"));
         post.push_as_of(&code, now - TimeDelta::seconds(seconds)).await;
     }
-    post.launch().await;
+    eventually_true("all are in hand", SOON, async || {
+        queue::admin::stats(&post.kv, Queue::Email).await.unwrap().in_flight == 4
+    })
+    .await;
+    held.commit().await.unwrap();
     for (event, status) in [("otp:1", "superseded"), ("otp:2", "sent"), ("otp:3", "superseded")] {
         post.becomes(event, status).await;
     }
