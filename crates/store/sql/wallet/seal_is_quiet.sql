@@ -1,1 +1,5 @@
-SELECT pg_snapshot_xmin(pg_current_snapshot()) >= $1::text::xid8
+SELECT NOT EXISTS (
+    SELECT FROM pg_locks
+    WHERE locktype = 'relation' AND relation = 'wallet_transactions'::regclass AND mode = 'RowExclusiveLock' AND granted
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND virtualtransaction = ANY ($1))

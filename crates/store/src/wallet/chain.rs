@@ -106,10 +106,10 @@ pub struct Sealed {
 
 /// Seals what is committed and not sealed.
 pub async fn seal(client: &mut Client) -> Result<Sealed, StoreError> {
-    // Outside a transaction, so that this one is not among the writers that are waited for; and in this order: whoever
-    // drew a number up to this one is a writer by the time the writers are looked at.
+    // In this order: whoever drew a number up to this one is a writer when the writers are looked at, or has ended. Outside a
+    // transaction, so that what ended meanwhile is seen.
     let up_to: i64 = query_one(client, sql!("wallet/seal_horizon.sql"), &[]).await?.try_get(0)?;
-    let writers: String = query_one(client, sql!("wallet/seal_writers.sql"), &[]).await?.try_get(0)?;
+    let writers: Vec<String> = query_one(client, sql!("wallet/seal_writers.sql"), &[]).await?.try_get(0)?;
     let begin = Instant::now();
     while !query_one(client, sql!("wallet/seal_is_quiet.sql"), &[&writers]).await?.try_get::<_, bool>(0)? {
         if begin.elapsed() > PATIENCE {
