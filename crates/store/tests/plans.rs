@@ -7,6 +7,12 @@ use domain::network::Network;
 use serde_json::Value;
 use store::GenericClient;
 
+/// What webhooks and the notifier ask again and again, of tables that are empty when it is planned for the first time.
+const ON_THE_FIRST_DAY: [&str; 2] = [
+    "UPDATE notifications SET updated_at = now() FROM unnest($1::uuid[]) AS answer (id) WHERE notifications.id = answer.id",
+    "UPDATE notifications SET updated_at = now() WHERE id = ANY ($1::uuid[])",
+];
+
 /// Tables that grow with the business, without bound, and the rows that they get here.
 const GROWING: &[(&str, &str)] = &[
     (
@@ -45,6 +51,31 @@ const WHOLE: &[(&str, &str)] = &[
 
 /// Statements that run in the transaction of a pull only, which begins with `lock_network.sql`.
 const IN_PULLS: &[&str] = &["clicks/carried.sql", "clicks/find_many.sql"];
+
+#[tokio::test]
+async fn rows_are_looked_up_by_their_index_on_the_first_day_too() {
+    let database = testkit::Database::start().await;
+    let source = config::Map::from([("DATABASE_URL", &*database.url())]);
+    let mut reader = config::Reader::new(&source);
+    let settings = store::Settings::read(&mut reader);
+    let settings = reader.finish(settings).unwrap();
+    let by_key = store::Pool::connect_by_key(&settings).unwrap().get().await.unwrap();
+    let as_planned = store::Pool::connect(&settings).unwrap().get().await.unwrap();
+    for text in ON_THE_FIRST_DAY {
+        let mut whole = Vec::new();
+        for client in [&by_key, &as_planned] {
+            client.batch_execute("SET plan_cache_mode = force_generic_plan").await.unwrap();
+            client.batch_execute(&format!("PREPARE asked AS {text}")).await.unwrap();
+            let plan = client.query("EXPLAIN EXECUTE asked (NULL)", &[]).await.unwrap();
+            client.batch_execute("DEALLOCATE asked").await.unwrap();
+            let lines: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
+            whole.push(lines.iter().any(|line| line.contains("Seq Scan on notifications")));
+        }
+        assert!(!whole[0], "{text}");
+        // Else this shows nothing.
+        assert!(whole[1], "Postgres looks rows up by itself: {text}");
+    }
+}
 
 #[tokio::test]
 async fn no_statement_reads_a_whole_growing_table() {
