@@ -34,7 +34,7 @@ use crate::out::{Desk, Shared};
 use crate::settings::Settings;
 
 /// Nearly all that is asked for.
-const HOT: &[HotRoute] = &[HotRoute { prefix: out::PREFIX, route: "/out/{offer_id}" }];
+const HOT: &[HotRoute] = &[HotRoute { prefix: out::PREFIX, segments: 1, route: "/out/{offer_id}" }];
 
 fn main() -> ExitCode {
     let service =

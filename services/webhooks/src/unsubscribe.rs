@@ -11,11 +11,14 @@ use store::{Pool, suppressions};
 /// Adds the routes.
 pub(crate) fn routes(config: &mut ServiceConfig, pool: Pool) {
     config.app_data(web::Data::new(pool));
+    // The scope is found by its plain prefix; a pattern would be tried on each webhook.
     config.service(
-        web::resource("/unsubscribe/{id}")
-            .route(web::get().to(ask))
-            .route(web::post().to(stop))
-            .default_service(web::to(other_method)),
+        web::scope("/unsubscribe").service(
+            web::resource("/{id}")
+                .route(web::get().to(ask))
+                .route(web::post().to(stop))
+                .default_service(web::to(other_method)),
+        ),
     );
 }
 

@@ -25,8 +25,10 @@ static CORRELATION: HeaderName = HeaderName::from_static(CORRELATION_HEADER);
 /// of its work. It has a span only where its trace is kept; its trail it has always.
 #[derive(Debug, Clone, Copy)]
 pub struct HotRoute {
-    /// Paths that begin so and go on without another slash are this route.
+    /// Paths that begin so are this route,
     pub prefix: &'static str,
+    /// if they go on with so many segments.
+    pub segments: usize,
     /// What it is called in metrics and traces, such as `/out/{offer_id}`.
     pub route: &'static str,
 }
@@ -45,14 +47,18 @@ type Series = (Cow<'static, str>, &'static str, &'static str);
 pub(super) struct Figures {
     hot: &'static [HotRoute],
     series: RefCell<HashMap<Series, DirectHistogram>>,
-    /// Those of hot routes by GET, by route and class of status.
-    hot_series: RefCell<Vec<[Option<DirectHistogram>; CLASSES.len()]>>,
+    /// Those of hot routes by route, method and class of status.
+    hot_series: RefCell<Vec<OfRoute>>,
 }
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+/// What hot routes are asked by; anything else takes the ordinary way.
+const HOT_METHODS: [Method; 2] = [Method::GET, Method::POST];
+type OfRoute = [[Option<DirectHistogram>; CLASSES.len()]; HOT_METHODS.len()];
 
 enum Route {
-    Hot(usize, &'static str),
+    /// Its place, the place of its method, and its name.
+    Hot(usize, usize, &'static str),
     Found(Cow<'static, str>),
 }
 
@@ -63,7 +69,7 @@ impl Route {
 
     fn name(&self) -> &str {
         match self {
-            Self::Hot(_, route) => route,
+            Self::Hot(_, _, route) => route,
             Self::Found(route) => route,
         }
     }
@@ -71,16 +77,19 @@ impl Route {
 
 impl Figures {
     pub(super) fn new(hot: &'static [HotRoute]) -> Rc<Self> {
-        let hot_series = RefCell::new(hot.iter().map(|_| [const { None }; CLASSES.len()]).collect());
+        let hot_series = RefCell::new(hot.iter().map(|_| OfRoute::default()).collect());
         Rc::new(Self { hot, series: RefCell::default(), hot_series })
     }
 
     fn route(&self, request: &ServiceRequest) -> Route {
-        let is_below = |hot: &HotRoute| request.path().strip_prefix(hot.prefix).is_some_and(|rest| !rest.contains('/'));
-        if request.method() == Method::GET
+        let is_below = |hot: &HotRoute| {
+            let rest = request.path().strip_prefix(hot.prefix);
+            rest.is_some_and(|rest| rest.bytes().filter(|byte| *byte == b'/').count() + 1 == hot.segments)
+        };
+        if let Some(by) = HOT_METHODS.iter().position(|hot| hot == request.method())
             && let Some((place, hot)) = self.hot.iter().enumerate().find(|(_, hot)| is_below(hot))
         {
-            return Route::Hot(place, hot.route);
+            return Route::Hot(place, by, hot.route);
         }
         // What no route takes has one name, or every path that somebody tries would be a series.
         Route::Found(request.match_pattern().map_or(Cow::Borrowed("unmatched"), Cow::Owned))
@@ -91,9 +100,10 @@ impl Figures {
         let word = CLASSES.get(class).copied().unwrap_or_default();
         let look_up = |route: &str| Some(DURATIONS.as_ref()?.with_label_values(&[route, method, word]));
         match route {
-            Route::Hot(place, route) => {
+            Route::Hot(place, by, route) => {
                 let mut series = self.hot_series.borrow_mut();
-                if let Some(series) = series.get_mut(place).and_then(|classes| classes.get_mut(class)) {
+                let of_route = series.get_mut(place).and_then(|methods| methods.get_mut(by));
+                if let Some(series) = of_route.and_then(|classes| classes.get_mut(class)) {
                     if series.is_none() {
                         *series = look_up(route);
                     }
