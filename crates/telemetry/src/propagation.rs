@@ -9,7 +9,10 @@ use crate::Trail;
 /// The `traceparent` of the current span, for what it causes; `None` outside of any piece of work.
 #[must_use]
 pub fn current_traceparent() -> Option<String> {
-    let trail = Trail::current()?;
+    traceparent_of(&Trail::current()?)
+}
+
+fn traceparent_of(trail: &Trail) -> Option<String> {
     if trail.is_kept() {
         let context = Span::current().context();
         let span = context.span();
@@ -24,7 +27,7 @@ pub fn current_traceparent() -> Option<String> {
 /// The correlation id of the current piece of work.
 #[must_use]
 pub fn current_correlation() -> Option<String> {
-    Trail::current().map(|trail| trail.correlation_id().to_string())
+    Trail::current().map(|trail| trail.with_correlation_id(str::to_owned))
 }
 
 /// Both, as a row or an envelope holds them.
@@ -40,7 +43,8 @@ impl Carried {
     /// What the current piece of work hands on.
     #[must_use]
     pub fn current() -> Self {
-        Self { traceparent: current_traceparent(), correlation_id: current_correlation() }
+        let Some(trail) = Trail::current() else { return Self::default() };
+        Self { traceparent: traceparent_of(&trail), correlation_id: Some(trail.with_correlation_id(str::to_owned)) }
     }
 
     /// This, and what is missing here as `other` says it.
