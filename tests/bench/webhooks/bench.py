@@ -38,6 +38,15 @@ def peer(stage, runner, name, redis, postgres):
     return stage.start(command, port, log=f"webhooks-{name}.log"), port
 
 
+def turn_wal(postgres):
+    """A server that runs for longer than some minutes writes its log into files that it has used before. One that is new makes a
+    file for every 16 MB, and while it does nobody commits: a tenth of a second where the disk is slow."""
+    for setting in ("min_wal_size = '2GB'", "max_wal_size = '4GB'"):
+        postgres.sql(f"ALTER SYSTEM SET {setting}")
+    postgres.sql("SELECT pg_reload_conf(); CREATE TABLE turned (n int);" + "INSERT INTO turned VALUES (1); SELECT pg_switch_wal();" * 120)
+    postgres.sql("CHECKPOINT")
+
+
 def pgbench(postgres, seconds):
     """Transactions a second of one INSERT each."""
     command = [postgres.tool("pgbench"), "-n", "-M", "prepared", "-c", CONNECTIONS, "-j", 2, "-T", seconds, "-f",
@@ -55,6 +64,7 @@ def main():
         redis, postgres = stage.redis(), stage.postgres()
         migrate(postgres)
         postgres.sql(PEER_TABLE)
+        turn_wal(postgres)
         redis.ask("SET", "{queue:payments}:paused", "1")
 
         single = sorted(pgbench(postgres, SECONDS) for _ in range(RUNS))[RUNS // 2]
