@@ -171,11 +171,12 @@ async fn every_source_takes_its_example_once_and_a_tampered_one_never() {
     let map = Map::from([("REDIS_URL", url.as_str())]);
     let mut reader = Reader::new(&map);
     let kv_settings = kv::Settings::read(&mut reader);
-    let push_settings = crate::intake::Settings::read(&mut reader);
+    let intake_settings = crate::intake::Settings::read(&mut reader);
+    let push_settings = crate::push::Settings::read(&mut reader);
     let kv = kv::Kv::connect(&reader.finish(kv_settings).unwrap()).unwrap();
     let (pool, tasks) = (database.pool(), TaskTracker::new());
-    let pusher = Pusher::start(&pool, &kv, &tasks);
-    let intake = Intake::start(&push_settings, &pool, &kv, &pusher, &tasks);
+    let pusher = Pusher::start(&push_settings, &pool, &kv, &tasks);
+    let intake = Intake::start(&intake_settings, &pool, &kv, &pusher, &tasks);
     let sources = sources(&[]).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let reception = web::Data::new(Reception::new(sources.clone(), intake, Networks::default(), clock));

@@ -9,6 +9,7 @@ use kv::{Kv, keys, once};
 use store::webhooks::{Arrived, Verdict, record, seen};
 use store::{Pool, StoreError};
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::push::Pusher;
@@ -19,6 +20,8 @@ const BATCH: usize = 256;
 const WAITING: usize = 4096;
 /// Bytes of bodies that may wait for their commit.
 const WAITING_BYTES: usize = 64 << 20;
+/// How long after a duplicate the next ones are looked for before they cost a transaction.
+const STORM: Duration = Duration::from_mins(1);
 /// How long a request may wait for its commit. Razorpay gives up after five seconds.
 const PATIENCE: Duration = Duration::from_millis(3_500);
 
@@ -69,7 +72,8 @@ impl Intake {
                 kv: kv.clone(),
                 pusher: pusher.clone(),
                 receiver: receiver.clone(),
-                ask_again_at: tokio::time::Instant::now(),
+                ask_until: Instant::now(),
+                ask_again_at: Instant::now(),
             };
             tasks.spawn(writer.run());
         }
@@ -102,7 +106,10 @@ struct Writer {
     kv: Kv,
     pusher: Pusher,
     receiver: Arc<Mutex<mpsc::Receiver<Item>>>,
-    ask_again_at: tokio::time::Instant,
+    /// Redis is asked for duplicates from the last one for a while,
+    ask_until: Instant,
+    /// and not while it is down.
+    ask_again_at: Instant,
 }
 
 impl Writer {
@@ -126,7 +133,10 @@ impl Writer {
         }
         match self.record(&arrived).await {
             Ok(verdicts) => {
-                let mut accepted = Vec::new();
+                if verdicts.contains(&Verdict::Duplicate) {
+                    self.ask_until = Instant::now() + STORM;
+                }
+                let mut accepted = Vec::with_capacity(arrived.len());
                 for ((arrived, answer), verdict) in arrived.into_iter().zip(answers).zip(verdicts) {
                     // Who has hung up finds it as a duplicate next time.
                     let _gone = answer.send(Ok(verdict));
@@ -175,9 +185,11 @@ impl Writer {
     }
 
     /// Answers what came before and is surely stored. Redis says what may have come before; the unique index says whether it
-    /// did. So a storm of retries costs look-ups, not transactions.
+    /// did. So a storm of retries costs look-ups, not transactions. When nothing came twice for a while, nothing is asked: that
+    /// would be one more way to go before each commit.
     async fn answer_known(&mut self, items: &mut Vec<Item>) {
-        if tokio::time::Instant::now() < self.ask_again_at {
+        let now = Instant::now();
+        if now >= self.ask_until || now < self.ask_again_at {
             return;
         }
         let names: Vec<_> = items
@@ -190,7 +202,7 @@ impl Writer {
         let asked = tokio::time::timeout(Duration::from_millis(50), once::marked(&self.kv, &names)).await;
         let Ok(Ok(marked)) = asked else {
             // Redis is down or slow: the index alone decides for a while.
-            self.ask_again_at = tokio::time::Instant::now() + Duration::from_secs(2);
+            self.ask_again_at = Instant::now() + Duration::from_secs(2);
             return;
         };
         let suspects: Vec<usize> =
@@ -203,6 +215,7 @@ impl Writer {
         let event_ids: Vec<_> = rows.iter().map(|row| row.event_id.as_str()).collect();
         let body_keys: Vec<_> = rows.iter().map(|row| row.body_key.as_slice()).collect();
         let Ok(client) = self.pool.get().await else { return };
+        self.ask_until = Instant::now() + STORM;
         let Ok(known) = seen(&client, &sources, &event_ids, &body_keys).await else { return };
         let known: std::collections::HashSet<_> =
             known.iter().filter_map(|place| suspects.get(*place)).copied().collect();

@@ -66,7 +66,7 @@ async fn run(settings: Settings, life: Life) -> anyhow::Result<()> {
         async move { pool.ping().await.map_err(|error| error.to_string()) }
     });
 
-    let pusher = push::Pusher::start(&pool, &kv, tasks);
+    let pusher = push::Pusher::start(&settings.push, &pool, &kv, tasks);
     let intake = intake::Intake::start(&settings.intake, &pool, &kv, &pusher, tasks);
     tasks.spawn(push::Sweep::new(&settings.push, pool.clone(), producer.clone()).run(shutdown.clone()));
     tasks.spawn(payments::held::fill(pool.clone(), shutdown.clone()));
@@ -79,7 +79,7 @@ async fn run(settings: Settings, life: Life) -> anyhow::Result<()> {
         unsubscribe::routes(config, pool.clone());
         receive::routes(config, reception.clone());
     };
-    chassis::http::serve(&life, &settings.http, routes).await?;
+    chassis::http::serve_hot(&life, &settings.http, receive::HOT, routes).await?;
     working.await??;
     Ok(())
 }

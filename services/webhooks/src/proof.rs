@@ -41,6 +41,11 @@ impl Secret {
         self.replaced_at.is_none_or(|at| received < at + RETRIES_LAST)
     }
 
+    /// Whether another one took its place: then it matters when an event was made.
+    pub(crate) const fn was_replaced(&self) -> bool {
+        self.replaced_at.is_some()
+    }
+
     /// Whether an event made then can have been signed with it. `None`: the sender does not say when it was made.
     pub(crate) fn covers(&self, made_at: Option<DateTime<Utc>>) -> bool {
         match (self.replaced_at, made_at) {

@@ -2,6 +2,7 @@
 //! the sweep.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use config::Reader;
@@ -14,16 +15,21 @@ use store::webhooks::{Arrived, claim_pending, ensure_partitions, forget_pending,
 use store::{Pool, StoreError};
 use telemetry::metrics::{Counter, Gauge};
 use telemetry::propagation::Carried;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Jobs in one call.
+/// Jobs in one call, or as many as one commit more has.
 const BATCH: usize = 500;
 /// Accepted webhooks that may wait for Redis in memory; the rest is left to the sweep.
 const WAITING: usize = 2_000;
 /// How long an event id is remembered in Redis. The unique index remembers it for ever.
 const REMEMBERED: Duration = Duration::from_hours(48);
+/// Pushed jobs that are forgotten in one commit,
+const FORGOTTEN: usize = 2_000;
+/// and how long one of them waits for it at most.
+const LONGEST_PATIENCE: Duration = Duration::from_millis(200);
 
 /// How jobs of webhooks are pushed.
 #[derive(Debug, Clone)]
@@ -85,24 +91,44 @@ impl Ready {
 /// Hands accepted webhooks over to be pushed. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Pusher {
-    sender: mpsc::Sender<Arrived>,
+    sender: mpsc::UnboundedSender<Vec<Arrived>>,
+    room: Arc<Semaphore>,
 }
 
 impl Pusher {
     /// Starts the pushing task; it ends when every handle is gone and all that waits is pushed or left to the sweep.
-    pub(crate) fn start(pool: &Pool, kv: &Kv, tasks: &TaskTracker) -> Self {
-        let (sender, receiver) = mpsc::channel(WAITING);
-        let desk = Desk { pool: pool.clone(), kv: kv.clone(), producer: Producer::new(kv.clone()) };
+    pub(crate) fn start(settings: &Settings, pool: &Pool, kv: &Kv, tasks: &TaskTracker) -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let room = Arc::new(Semaphore::new(WAITING));
+        let desk = Desk {
+            pool: pool.clone(),
+            kv: kv.clone(),
+            producer: Producer::new(kv.clone()),
+            room: room.clone(),
+            // Long before a sweep would take what was pushed for left behind.
+            patience: (settings.sweep / 10).min(LONGEST_PATIENCE),
+            pushed: Vec::new(),
+            down: false,
+        };
         tasks.spawn(desk.run(receiver));
-        Self { sender }
+        Self { sender, room }
     }
 
-    /// Takes accepted webhooks. What does not fit waits in Postgres.
-    pub(crate) fn hand_over(&self, accepted: Vec<Arrived>) {
-        for arrived in accepted {
-            if self.sender.try_send(arrived).is_err() {
-                return;
+    /// Takes what was accepted in one commit, which is pushed in one call. What there is no room for waits in Postgres.
+    pub(crate) fn hand_over(&self, mut accepted: Vec<Arrived>) {
+        accepted.truncate(self.room.available_permits());
+        let Ok(count) = u32::try_from(accepted.len()) else { return };
+        if count == 0 {
+            return;
+        }
+        // Somebody else may have taken the room in between; then these are left to the sweep.
+        if let Ok(room) = self.room.try_acquire_many(count) {
+            room.forget();
+            for arrived in &mut accepted {
+                // The job says where the body is stored.
+                arrived.body = Vec::new();
             }
+            let _ended = self.sender.send(accepted);
         }
     }
 }
@@ -111,25 +137,46 @@ struct Desk {
     pool: Pool,
     kv: Kv,
     producer: Producer,
+    room: Arc<Semaphore>,
+    patience: Duration,
+    /// Pushed, and not forgotten in Postgres so far.
+    pushed: Vec<WebhookId>,
+    down: bool,
 }
 
 impl Desk {
-    async fn run(self, mut receiver: mpsc::Receiver<Arrived>) {
-        let mut batch = Vec::with_capacity(BATCH);
-        let mut down = false;
-        while receiver.recv_many(&mut batch, BATCH).await > 0 {
-            let outcome = self.push(&batch).await;
-            if let Err(error) = &outcome
-                && !down
-            {
-                tracing::warn!(error.chain = telemetry::chain(error), "accepted webhooks wait for the sweep");
+    async fn run(mut self, mut receiver: mpsc::UnboundedReceiver<Vec<Arrived>>) {
+        let mut forget_at = Instant::now();
+        loop {
+            let batch = tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(forget_at), if !self.pushed.is_empty() => None,
+                batch = receiver.recv() => match batch {
+                    None => break,
+                    some => some,
+                },
+            };
+            if let Some(mut batch) = batch {
+                while batch.len() < BATCH
+                    && let Ok(more) = receiver.try_recv()
+                {
+                    batch.extend(more);
+                }
+                if self.pushed.is_empty() {
+                    forget_at = Instant::now() + self.patience;
+                }
+                let outcome = self.push(&batch).await;
+                self.room.add_permits(batch.len());
+                self.note(outcome);
             }
-            down = outcome.is_err();
-            batch.clear();
+            if Instant::now() >= forget_at || self.pushed.len() >= FORGOTTEN {
+                self.forget().await;
+            }
         }
+        self.forget().await;
     }
 
-    async fn push(&self, batch: &[Arrived]) -> Result<(), PushError> {
+    async fn push(&mut self, batch: &[Arrived]) -> Result<(), PushError> {
         let ready: Vec<_> = batch
             .iter()
             .filter_map(|row| {
@@ -137,24 +184,40 @@ impl Desk {
                 Some(Ready::new(row.id, promise.queue, promise.kind, &promise.payload, row.received_at, &row.carried))
             })
             .collect::<Result<_, _>>()?;
-        push(&self.producer, &ready).await?;
         let ids: Vec<_> = ready.iter().map(|job| job.id).collect();
         let names: Vec<_> = batch.iter().map(|row| keys::webhook_once(row.source, &row.event_id)).collect();
-        let remember = async {
-            // Only a help: without the mark the index is asked.
-            let _not_remembered = once::mark(&self.kv, &names, REMEMBERED).await;
-        };
-        let forget = async { forget_pending(&self.pool.get().await?, &ids).await };
-        let ((), forgotten) = tokio::join!(remember, forget);
-        forgotten?;
+        // The marks are only a help: without them the index is asked. They go out with the jobs.
+        let (pushed, _remembered) = tokio::join!(push(&self.producer, ready), once::mark(&self.kv, &names, REMEMBERED));
+        pushed?;
+        self.pushed.extend(ids);
         Ok(())
+    }
+
+    /// Deletes what was pushed, many in one commit: a commit for each push would be as many syncs of the disk as the webhooks
+    /// themselves need. Whoever dies before it leaves jobs to the sweep that were pushed already; that is seen by their ids.
+    async fn forget(&mut self) {
+        let ids = std::mem::take(&mut self.pushed);
+        if !ids.is_empty() {
+            let forgotten = async { Ok(forget_pending(&self.pool.get().await?, &ids).await?) };
+            let outcome = forgotten.await;
+            self.note(outcome);
+        }
+    }
+
+    fn note(&mut self, outcome: Result<(), PushError>) {
+        if let Err(error) = &outcome
+            && !self.down
+        {
+            tracing::warn!(error.chain = telemetry::chain(error), "accepted webhooks wait for the sweep");
+        }
+        self.down = outcome.is_err();
     }
 }
 
-async fn push(producer: &Producer, jobs: &[Ready]) -> Result<(), PushError> {
+async fn push(producer: &Producer, jobs: Vec<Ready>) -> Result<(), PushError> {
     let mut by_queue: HashMap<Queue, Vec<Vec<u8>>> = HashMap::new();
     for job in jobs {
-        by_queue.entry(job.queue).or_default().push(job.body.clone());
+        by_queue.entry(job.queue).or_default().push(job.body);
     }
     for (queue, bodies) in by_queue {
         producer.push_bodies(queue, false, &bodies).await?;
@@ -183,7 +246,7 @@ impl Sweep {
 
     /// Works until `shutdown`.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
-        let mut partitions_due = tokio::time::Instant::now();
+        let mut partitions_due = Instant::now();
         let mut down = false;
         while !shutdown.is_cancelled() {
             let outcome = self.sweep().await;
@@ -193,7 +256,7 @@ impl Sweep {
                 tracing::warn!(error.chain = telemetry::chain(error), "jobs of webhooks wait");
             }
             down = outcome.is_err();
-            if tokio::time::Instant::now() >= partitions_due && self.look_ahead().await {
+            if Instant::now() >= partitions_due && self.look_ahead().await {
                 partitions_due += Duration::from_hours(6);
             }
             tokio::select! {
@@ -218,8 +281,8 @@ impl Sweep {
                 .iter()
                 .map(|row| Ready::new(row.webhook_id, row.queue, &row.kind, &row.payload, row.created_at, &row.carried))
                 .collect::<Result<_, _>>()?;
-            push(&self.producer, &ready).await?;
             let ids: Vec<_> = ready.iter().map(|job| job.id).collect();
+            push(&self.producer, ready).await?;
             forget_pending(&transaction, &ids).await?;
             transaction.commit().await.map_err(StoreError::from)?;
             self.found.add(u64::try_from(ids.len()).unwrap_or(u64::MAX), &[]);

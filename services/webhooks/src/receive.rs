@@ -5,15 +5,17 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use actix_web::http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Bytes, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
+use chassis::http::HotRoute;
 use chassis::problem::Problem;
 use chassis::remote::{self, Networks};
 use chrono::{DateTime, Utc};
 use domain::clock::Clock;
 use domain::ids::WebhookId;
+use serde::Serializer;
 use store::webhooks::{Arrived, Verdict};
 use telemetry::metrics::{Counter, KeyValue};
 use telemetry::propagation::Carried;
@@ -22,6 +24,13 @@ use crate::intake::{Intake, NotStored};
 use crate::source::{Rejection, Request, WebhookSource, sha256};
 use crate::sources::Sources;
 
+/// Where webhooks come to.
+const PREFIX: &str = "/webhooks/";
+/// Nearly all that is asked for.
+pub(crate) const HOT: &[HotRoute] = &[
+    HotRoute { prefix: PREFIX, segments: 1, route: "/webhooks/{source}" },
+    HotRoute { prefix: PREFIX, segments: 2, route: "/webhooks/{source}/{token}" },
+];
 /// The largest body that is taken.
 const BODY_LIMIT: usize = 1 << 20;
 /// How long a body may take to arrive.
@@ -39,6 +48,8 @@ const KEPT_HEADERS: [&str; 8] = [
     "x-forwarded-for",
     "request-id",
 ];
+/// How much of each.
+const KEPT_OF_HEADER: usize = 300;
 
 /// What handlers need.
 pub(crate) struct Reception {
@@ -66,11 +77,16 @@ impl Reception {
 
 /// The routes.
 pub(crate) fn routes(config: &mut ServiceConfig, reception: web::Data<Reception>) {
-    config.app_data(reception);
-    // All methods come here, so that a wrong one is answered with those that are right.
-    config.route("/webhooks/{source}", web::route().to(receive));
-    config.route("/webhooks/{source}/{token}", web::route().to(receive));
-    config.default_service(web::route().to(async || unknown().response()));
+    // What nothing else takes: told apart by a plain prefix, where a pattern would be matched by a regular expression. All methods
+    // come here, so that a wrong one is answered with those that are right.
+    config.app_data(reception).default_service(web::route().to(receive));
+}
+
+/// The source and the token that a path names.
+fn named(path: &str) -> Option<(&str, Option<&str>)> {
+    let rest = path.strip_prefix(PREFIX)?;
+    let (source, token) = rest.split_once('/').map_or((rest, None), |(source, token)| (source, Some(token)));
+    token.is_none_or(|token| !token.is_empty() && !token.contains('/')).then_some((source, token))
 }
 
 fn unknown() -> Problem {
@@ -78,10 +94,12 @@ fn unknown() -> Problem {
 }
 
 async fn receive(request: HttpRequest, payload: Payload, reception: web::Data<Reception>) -> HttpResponse {
-    let Some(source) = request.match_info().get("source").and_then(|slug| reception.sources.get(slug)) else {
+    let path = request.match_info().as_str();
+    let Some((source, token)) =
+        named(path).and_then(|(slug, token)| reception.sources.get(slug).map(|source| (source, token)))
+    else {
         return unknown().response();
     };
-    let token = request.match_info().get("token");
     if token.is_some() && !source.has_path_token() {
         return unknown().response();
     }
@@ -211,7 +229,14 @@ fn answer(
 }
 
 fn accepted(verdict: Verdict) -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(format!("{{\"verdict\":\"{}\"}}", verdict.word()))
+    let body: &'static str = match verdict {
+        Verdict::Accepted => r#"{"verdict":"accepted"}"#,
+        Verdict::Duplicate => r#"{"verdict":"duplicate"}"#,
+        Verdict::Conflict => r#"{"verdict":"conflict"}"#,
+        Verdict::Malformed => r#"{"verdict":"malformed"}"#,
+        Verdict::Rejected => r#"{"verdict":"rejected"}"#,
+    };
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json"))).body(body)
 }
 
 fn unavailable() -> Problem {
@@ -224,7 +249,7 @@ trait RetryAfter {
 
 impl RetryAfter for HttpResponse {
     fn with_retry_after(mut self) -> Self {
-        self.headers_mut().insert(RETRY_AFTER, actix_web::http::header::HeaderValue::from_static("5"));
+        self.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
         self
     }
 }
@@ -264,9 +289,12 @@ fn reject(
 fn kept_headers(headers: &HeaderMap) -> String {
     let kept = KEPT_HEADERS.iter().filter_map(|name| {
         let text = headers.get(*name)?.to_str().ok()?;
-        Some(((*name).to_owned(), text.chars().take(300).collect::<String>().into()))
+        // Visible ASCII, so any place is one between characters.
+        Some((*name, text.get(..KEPT_OF_HEADER).unwrap_or(text)))
     });
-    serde_json::Value::Object(kept.collect()).to_string()
+    let mut json = Vec::with_capacity(256);
+    let _written_to_memory = serde_json::Serializer::new(&mut json).collect_map(kept);
+    String::from_utf8(json).unwrap_or_default()
 }
 
 /// Rejected requests are evidence, but whoever sends many of them must not fill the disk: so many a minute are logged per
