@@ -30,6 +30,10 @@ use queue::{Producer, Worker};
 
 use crate::settings::Settings;
 
+/// What a webhook takes is given back by another thread than took it, which is dear where threads share their heaps.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     let about = "Receives webhooks of payment, affiliate and message providers, and works them off";
     chassis::main(Service { name: "webhooks", about }, Settings::read, run)
