@@ -125,7 +125,7 @@ pub async fn record(client: &impl GenericClient, arrived: &[Arrived]) -> Result<
         };
     }
     let ids = column!(|row| row.id);
-    let rows = query(
+    let row = query_one(
         client,
         sql!("webhooks/record.sql"),
         &[
@@ -149,10 +149,14 @@ pub async fn record(client: &impl GenericClient, arrived: &[Arrived]) -> Result<
         ],
     )
     .await?;
-    let mut verdicts = std::collections::HashMap::with_capacity(rows.len());
-    for row in &rows {
-        verdicts.insert(row.try_get::<_, WebhookId>(0)?, Verdict::parse(row.try_get(1)?)?);
+    let (of, words): (Option<Vec<WebhookId>>, Option<Vec<&str>>) = (row.try_get(0)?, row.try_get(1)?);
+    let (of, words) = (of.unwrap_or_default(), words.unwrap_or_default());
+    let verdicts = words.into_iter().map(Verdict::parse).collect::<Result<Vec<_>, _>>()?;
+    // They come in the order of the arrays, unless Postgres had a reason.
+    if of == ids && verdicts.len() == ids.len() {
+        return Ok(verdicts);
     }
+    let verdicts: std::collections::HashMap<_, _> = of.into_iter().zip(verdicts).collect();
     let missing = || StoreError::WrongRow("a webhook was recorded without a verdict".to_owned());
     ids.iter().map(|id| verdicts.get(id).copied().ok_or_else(missing)).collect()
 }

@@ -22,6 +22,9 @@ use tokio_util::task::TaskTracker;
 
 /// Jobs in one call, or as many as one commit more has.
 const BATCH: usize = 500;
+/// From the beginning of one call to that of the next, at least. A busy service commits some hundred times a second, and a call for
+/// each commit is mostly waking and being woken.
+const PACE: Duration = Duration::from_millis(5);
 /// Accepted webhooks that may wait for Redis in memory; the rest is left to the sweep.
 const WAITING: usize = 2_000;
 /// How long an event id is remembered in Redis. The unique index remembers it for ever.
@@ -146,7 +149,7 @@ struct Desk {
 
 impl Desk {
     async fn run(mut self, mut receiver: mpsc::UnboundedReceiver<Vec<Arrived>>) {
-        let mut forget_at = Instant::now();
+        let (mut forget_at, mut push_at) = (Instant::now(), Instant::now());
         loop {
             let batch = tokio::select! {
                 biased;
@@ -157,6 +160,9 @@ impl Desk {
                 },
             };
             if let Some(mut batch) = batch {
+                // At once where little comes; else what the next commits have goes along.
+                tokio::time::sleep_until(push_at).await;
+                push_at = Instant::now() + PACE;
                 while batch.len() < BATCH
                     && let Ok(more) = receiver.try_recv()
                 {

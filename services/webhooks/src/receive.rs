@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use actix_web::http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Bytes, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
@@ -38,15 +38,15 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 /// What is kept of a body that is not believed.
 const REJECTED_BODY: usize = 2_048;
 /// Headers that are kept. None of them holds a secret.
-const KEPT_HEADERS: [&str; 8] = [
-    "content-type",
-    "content-length",
-    "user-agent",
-    "x-razorpay-event-id",
-    "x-twilio-email-event-webhook-timestamp",
-    "x-request-id",
-    "x-forwarded-for",
-    "request-id",
+static KEPT_HEADERS: [HeaderName; 8] = [
+    HeaderName::from_static("content-type"),
+    HeaderName::from_static("content-length"),
+    HeaderName::from_static("user-agent"),
+    HeaderName::from_static("x-razorpay-event-id"),
+    HeaderName::from_static("x-twilio-email-event-webhook-timestamp"),
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("request-id"),
 ];
 /// How much of each.
 const KEPT_OF_HEADER: usize = 300;
@@ -288,9 +288,9 @@ fn reject(
 
 fn kept_headers(headers: &HeaderMap) -> String {
     let kept = KEPT_HEADERS.iter().filter_map(|name| {
-        let text = headers.get(*name)?.to_str().ok()?;
+        let text = headers.get(name)?.to_str().ok()?;
         // Visible ASCII, so any place is one between characters.
-        Some((*name, text.get(..KEPT_OF_HEADER).unwrap_or(text)))
+        Some((name.as_str(), text.get(..KEPT_OF_HEADER).unwrap_or(text)))
     });
     let mut json = Vec::with_capacity(256);
     let _written_to_memory = serde_json::Serializer::new(&mut json).collect_map(kept);
