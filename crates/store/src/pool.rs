@@ -144,7 +144,9 @@ pub struct Pool {
 }
 
 /// Compiling is for statements that take long, and would seem worth it at the price that reading a whole table has here.
-const BY_KEY: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off";
+/// Statements that take many rows as arrays would be planned again for each call, which takes longer than carrying them out.
+const BY_KEY: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off; \
+                      SET plan_cache_mode = force_generic_plan";
 
 impl Pool {
     /// A pool. It does not connect yet, so a service starts while Postgres is down and says so by its readiness.

@@ -49,6 +49,12 @@ const WHOLE: &[(&str, &str)] = &[
     ("withdrawals/list.sql", "a page of the console over what is open"),
 ];
 
+/// Statements that keep a hash of a table, and why that is right: they run on connections that plan by statistics.
+const HASHED: &[(&str, &str)] = &[
+    ("console/timeline.sql", "a person's search, over the few rows that it found"),
+    ("cron_runs/take.sql", "the jobs that run just now"),
+];
+
 /// Statements that run in the transaction of a pull only, which begins with `lock_network.sql`.
 const IN_PULLS: &[&str] = &["clicks/carried.sql", "clicks/find_many.sql"];
 
@@ -75,6 +81,27 @@ async fn rows_are_looked_up_by_their_index_on_the_first_day_too() {
         // Else this shows nothing.
         assert!(whole[1], "Postgres looks rows up by itself: {text}");
     }
+}
+
+/// Plans of the first day stay for as long as their connection, so nothing but an index may carry out what is asked again and
+/// again: a hash of a table that is empty today holds all of it next month.
+#[tokio::test]
+async fn nothing_is_hashed_on_the_first_day() {
+    let database = testkit::Database::start().await;
+    let source = config::Map::from([("DATABASE_URL", &*database.url())]);
+    let mut reader = config::Reader::new(&source);
+    let settings = store::Settings::read(&mut reader);
+    let settings = reader.finish(settings).unwrap();
+    let client = store::Pool::connect_by_key(&settings).unwrap().get().await.unwrap();
+    let mut hashed = Vec::new();
+    for (name, text) in statements() {
+        let plan = plan(&client, &name, &text).await;
+        if plan.to_string().contains("hashed SubPlan") {
+            hashed.push(name);
+        }
+    }
+    let known: Vec<&str> = HASHED.iter().map(|(name, _)| *name).collect();
+    assert_eq!(hashed, known, "these keep a hash of a table");
 }
 
 #[tokio::test]

@@ -27,7 +27,8 @@ impl Shop {
         let source =
             config::Map::from([("DATABASE_URL", url.as_str()), ("DATABASE_MAX_CONNECTIONS", connections.as_str())]);
         let mut reader = config::Reader::new(&source);
-        let pool = Pool::connect(&store::Settings::read(&mut reader)).unwrap();
+        // As the services that post have it.
+        let pool = Pool::connect_by_key(&store::Settings::read(&mut reader)).unwrap();
         store::migrate::run(&pool).await.unwrap();
         let users: Vec<_> = (0..10_000).map(|_| UserId::generate()).collect();
         let mut client = pool.get().await.unwrap();

@@ -1,21 +1,24 @@
 -- Many messages in one statement; no two of them may have the same (event_key, channel, template).
 WITH asked AS (
-    SELECT *,
-           EXISTS (
-               SELECT FROM notifications AS known
-               WHERE known.event_key = given.event_key AND known.channel = given.channel AND known.template = given.template
-           ) AS is_known
+    SELECT given.*, known.id IS NOT NULL AS is_known
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::text[], $9::bytea[],
                 $10::text[], $11::timestamptz[], $12::boolean[], $13::int[], $14::int[], $15::text[]) WITH ORDINALITY
          AS given (id, event_key, channel, template, lang, category, user_id, recipient, address_hash,
                    provider, queued_at, newest_wins, per_hour, per_day, correlation_id, position)
+    -- Not `EXISTS`: Postgres would rather read all messages into a table of its own than look up these few.
+    LEFT JOIN LATERAL (
+        SELECT id FROM notifications
+        WHERE notifications.event_key = given.event_key AND notifications.channel = given.channel
+          AND notifications.template = given.template
+        LIMIT 1) AS known ON true
 ), among AS (
     -- Rows of one statement do not see each other, and a burst to one address comes in one statement.
     SELECT *,
            row_number() OVER (PARTITION BY channel, address_hash, is_known ORDER BY position) - 1 AS before_it,
            max(queued_at) OVER (PARTITION BY channel, address_hash, template) AS newest
     FROM asked
-), judged AS (
+), judged AS MATERIALIZED (
+    -- Once for each message: the state is named three times below.
     SELECT among.*, suppressed.reason AS suppression,
            CASE
                WHEN suppressed.reason IS NOT NULL THEN 'suppressed'
