@@ -22,6 +22,7 @@ use store::notifications::{self, Answer, Channel, Claim, Message, Settlement};
 use store::suppressions::{self, AddressHash};
 use store::{Pool, StoreError};
 use telemetry::metrics::{Counter, KeyValue, meter};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::batch::{AsyncRun, BatchError, Batcher};
@@ -48,6 +49,10 @@ pub(crate) struct Tried {
 #[derive(Clone)]
 pub(crate) struct Desk {
     pool: Pool,
+    /// One for each message that may be between its claim and its answer.
+    in_doubt: Arc<Semaphore>,
+    /// One for each message that a provider may be asked for at a time.
+    places: Arc<Semaphore>,
     claims: Batcher<Message, Claim>,
     answers: Batcher<Answer, ()>,
     messages: Counter<u64>,
@@ -70,18 +75,37 @@ impl AsyncRun<Answer, ()> for Answers {
     }
 }
 
+fn permits(count: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(count.clamp(1, Semaphore::MAX_PERMITS)))
+}
+
 fn no_store(error: BatchError) -> JobError {
     if error.is_transient() { JobError::Defer(STORE_PAUSE, error.into()) } else { JobError::Retry(error.into()) }
 }
 
+/// How many messages are claimed so that `at_once` of them are being asked for: the next ones stand ready while a place at the
+/// provider becomes free. No more than an eighth: should the process die, they are in doubt although nobody was asked.
+const fn claimed(at_once: usize) -> usize {
+    at_once.saturating_add(at_once.div_ceil(8))
+}
+
+/// How many jobs a worker takes in hand so that `at_once` of them are being asked for: those that stand ready, and those whose
+/// outcome is being written down and whose end Redis is told of. No more than half as many again: a code that comes now waits
+/// behind those who wait for their claim.
+pub(crate) const fn in_hand(at_once: usize) -> usize {
+    at_once.saturating_add(at_once.div_ceil(2))
+}
+
 impl Desk {
-    /// A desk over `pool`.
-    pub(crate) fn open(pool: Pool, tasks: &TaskTracker) -> Self {
+    /// A desk over `pool` for one channel, which asks for at most `at_once` messages at a time.
+    pub(crate) fn open(pool: Pool, at_once: usize, tasks: &TaskTracker) -> Self {
         let key = |message: &Message| (message.event_key.clone(), message.channel, message.template);
         Self {
             claims: Batcher::start(tasks, key, Claims(pool.clone())),
             answers: Batcher::start(tasks, |answer: &Answer| answer.id, Answers(pool.clone())),
             pool,
+            in_doubt: permits(claimed(at_once)),
+            places: permits(at_once),
             messages: meter()
                 .u64_counter("notifications")
                 .with_description("Messages by channel, template and what became of them here")
@@ -106,6 +130,7 @@ impl Desk {
                 tracing::info!(template = labels.template, "a message that was refused is tried again for an operator");
             }
         }
+        let in_doubt = self.in_doubt.acquire().await;
         let claim = self.claims.run(message).await.map_err(no_store)?;
         let (id, tries) = match claim {
             Claim::Send { id, attempt } => (id, attempt),
@@ -129,6 +154,7 @@ impl Desk {
                 return Ok(());
             }
         };
+        let place = self.places.acquire().await;
         let now = SystemClock.now();
         if policy.is_stale(queued_at, now) {
             self.settle(Answer::of(id, provider, Settlement::Expired)).await?;
@@ -136,6 +162,7 @@ impl Desk {
             return Ok(());
         }
         let tried = attempt(id).await;
+        drop((place, in_doubt));
         let asked_for_at = replayed_at.map_or(queued_at, |replayed_at| replayed_at.max(queued_at));
         let is_patient = now.signed_duration_since(asked_for_at) < PATIENCE;
         self.conclude(id, tries, policy, &labels, tried, is_patient).await

@@ -24,6 +24,7 @@ use domain::job::Queue;
 use queue::{Rate, Worker};
 
 use crate::command::Command;
+use crate::desk::in_hand;
 use crate::parts::Parts;
 use crate::settings::Settings;
 
@@ -53,8 +54,8 @@ async fn run(command: Option<Command>, settings: Settings, life: Life) -> anyhow
         life.tasks().spawn(second.standby.clone().watch(life.shutdown()));
     }
     let mut worker = Worker::builder(kv, "notifier")
-        .queue(Queue::Email, mails_at_once)
-        .queue(Queue::Sms, texts_at_once)
+        .queue(Queue::Email, in_hand(mails_at_once))
+        .queue(Queue::Sms, in_hand(texts_at_once))
         .circuit(Queue::Sms, texts_open)
         .register(parts.emails)
         .register(parts.texts);

@@ -31,7 +31,7 @@ impl Parts {
     pub(crate) async fn new(settings: Settings, kv: &Kv, pool: Pool, life: &Life) -> anyhow::Result<Self> {
         let Settings { outbound, email, sms, .. } = settings;
         let (shop, sender, cipher) = email.house.context("the settings of mails are incomplete")?;
-        let desk = Desk::open(pool.clone(), life.tasks());
+        let desk = |at_once| Desk::open(pool.clone(), at_once, life.tasks());
         let circuit = |name| Circuit::new(kv.clone(), name, CircuitPolicy::default());
 
         let stored = stored_texts(&pool).await;
@@ -47,7 +47,7 @@ impl Parts {
             None => None,
         };
         let emails = Emails {
-            desk: desk.clone(),
+            desk: desk(email.at_once),
             pool: pool.clone(),
             shop,
             sender,
@@ -60,7 +60,7 @@ impl Parts {
             second,
         };
         let texts = Texts {
-            desk,
+            desk: desk(sms.at_once),
             registry,
             rules: sms.rules,
             flows: sms.flows,

@@ -196,3 +196,27 @@ async fn serial_a_code_overtakes_thousands_of_waiting_mails() {
     let longest: f64 = post.client().await.query_one(sql, &[]).await.unwrap().get(0);
     assert!(longest <= 0.5, "a code waited {longest} s for its start");
 }
+
+#[tokio::test]
+async fn a_provider_is_asked_for_no_more_mails_at_a_time_than_was_said_and_few_stand_ready() {
+    let post = Post::open_with(&[("EMAIL_CONCURRENCY", "8"), ("OUTBOUND_TIMEOUT_MS", "60000")]).await;
+    post.fault("sendgrid", "accept_then_timeout", serde_json::json!({})).await;
+    let mails: Vec<_> =
+        (0..40).map(|number| credited(&format!("mail:{number}"), &format!("to{number}@example.in"))).collect();
+    queue::Producer::new(post.kv.clone()).enqueue_many(&mails).await.unwrap();
+    let client = post.client().await;
+    let claimed = async || -> i64 {
+        let sql = "SELECT count(*) FROM notifications WHERE status = 'sending'";
+        client.query_one(sql, &[]).await.unwrap().get(0)
+    };
+    let asked = async || post.sim.get("/_sim/inbox.json").await["messages"].as_array().unwrap().len();
+    eventually_true("eight are asked for and one stands ready", SOON, async || {
+        asked().await == 8 && claimed().await == 9
+    })
+    .await;
+    // The process goes on meanwhile, so that more would have been asked for by now.
+    post.push(&text("sms:1", "9800000001")).await;
+    post.becomes("sms:1", "sent").await;
+    let of_sendgrid = asked().await - post.inbox("919800000001").await.len();
+    assert_eq!((of_sendgrid, claimed().await), (8, 9));
+}
