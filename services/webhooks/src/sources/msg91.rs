@@ -59,7 +59,8 @@ impl WebhookSource for Msg91 {
     fn decode(&self, verified: &Verified<'_>, id: WebhookId) -> Result<Decoded, Malformed> {
         let count = reports(verified)?.len();
         let effect = (count > 0).then_some(Effect::Receipts(ProcessReceipts { webhook_id: id }));
-        Ok(Decoded { event: format!("{count} reports"), effect })
+        let word = if count == 1 { "report" } else { "reports" };
+        Ok(Decoded { event: format!("{count} {word}"), effect })
     }
 
     #[cfg(test)]

@@ -79,7 +79,8 @@ impl WebhookSource for Sendgrid {
         // The events are only counted: one that is odd must not refuse the whole batch.
         let events: Vec<&RawValue> = serde_json::from_slice(verified.raw())?;
         let effect = (!events.is_empty()).then_some(Effect::Receipts(ProcessReceipts { webhook_id: id }));
-        Ok(Decoded { event: format!("{} events", events.len()), effect })
+        let word = if events.len() == 1 { "event" } else { "events" };
+        Ok(Decoded { event: format!("{} {word}", events.len()), effect })
     }
 
     #[cfg(test)]
