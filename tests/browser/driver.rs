@@ -1,7 +1,7 @@
 //! Chromium by its own driver, and what a person does in it.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::key::Key;
@@ -39,19 +39,41 @@ pub(crate) struct Browser {
     client: Client,
     base: String,
     _driver: Process,
-    _profile: TempDir,
+    _profile: Profile,
+}
+
+/// What Chromium keeps on disk. It outlives its driver by a moment and writes until then, so its end is awaited.
+struct Profile(TempDir);
+
+impl Profile {
+    fn is_in_use(&self) -> bool {
+        let folder = self.0.path().to_string_lossy();
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let mut lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+        lines.any(|line| String::from_utf8_lossy(&line).contains(&*folder))
+    }
+}
+
+impl Drop for Profile {
+    fn drop(&mut self) {
+        let end = Instant::now() + SOON;
+        while self.is_in_use() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
 }
 
 impl Browser {
     /// Starts one for the console at `base`.
     pub(crate) async fn open(base: &str) -> Self {
         let profile = tempfile::tempdir().unwrap();
-        let mut driver = Process::start("chromedriver", Command::new("chromedriver").arg("--port=0"));
+        let mut command = Command::new("chromedriver");
+        let mut driver = Process::start("chromedriver", command.arg("--port=0").env("TMPDIR", profile.path()));
         let address = driver.wait_for_line("its port", SOON, |line| {
             let port = line.strip_prefix("ChromeDriver was started successfully on port ")?;
             Some(format!("http://127.0.0.1:{}", port.trim_end_matches('.')))
         });
-        let folder = format!("--user-data-dir={}", profile.path().display());
+        let folder = format!("--user-data-dir={}/profile", profile.path().display());
         // By the pipe, Chromium ends with its driver, however that ends.
         let arguments = [
             "--headless=new",
@@ -72,7 +94,7 @@ impl Browser {
             .connect(&address)
             .await
             .expect("Chromium starts");
-        Self { client, base: base.to_owned(), _driver: driver, _profile: profile }
+        Self { client, base: base.to_owned(), _driver: driver, _profile: Profile(profile) }
     }
 
     /// Logs in by the form.
