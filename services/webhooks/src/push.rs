@@ -173,7 +173,7 @@ impl Desk {
                 }
                 let outcome = self.push(&batch).await;
                 self.room.add_permits(batch.len());
-                self.note(outcome);
+                self.note(&outcome);
             }
             if Instant::now() >= forget_at || self.pushed.len() >= FORGOTTEN {
                 self.forget().await;
@@ -206,12 +206,12 @@ impl Desk {
         if !ids.is_empty() {
             let forgotten = async { Ok(forget_pending(&self.pool.get().await?, &ids).await?) };
             let outcome = forgotten.await;
-            self.note(outcome);
+            self.note(&outcome);
         }
     }
 
-    fn note(&mut self, outcome: Result<(), PushError>) {
-        if let Err(error) = &outcome
+    fn note(&mut self, outcome: &Result<(), PushError>) {
+        if let Err(error) = outcome
             && !self.down
         {
             tracing::warn!(error.chain = telemetry::chain(error), "accepted webhooks wait for the sweep");
