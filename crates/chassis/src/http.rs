@@ -1,10 +1,12 @@
 //! Serving HTTP to the world.
 
+mod door;
 mod observe;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use actix_web::dev::Server;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpServer};
@@ -12,6 +14,7 @@ use anyhow::Context;
 use config::Reader;
 use socket2::SockRef;
 
+pub use door::{Answer, Asked, Doorman, serve_behind};
 pub use observe::{CORRELATION_HEADER, HotRoute};
 
 use crate::{Life, Pulse};
@@ -48,6 +51,13 @@ impl Settings {
     }
 }
 
+/// How long the head of a connection's first request may take.
+const HEAD_LIMIT: Duration = Duration::from_secs(5);
+/// How long a client may take to hang up where we did.
+const DISCONNECT_LIMIT: Duration = Duration::from_secs(1);
+/// How many seconds running requests have after the signal.
+const DRAIN_SECONDS: u64 = 20;
+
 /// Serves `routes` until the service must end, then lets running requests finish.
 pub async fn serve<F>(life: &Life, settings: &Settings, routes: F) -> anyhow::Result<()>
 where
@@ -75,20 +85,23 @@ where
     .workers(settings.workers)
     .on_connect(move |connection, _data| {
         if let Some(stream) = connection.downcast_ref::<TcpStream>() {
-            // Without it such a client holds its connection for a quarter of an hour, which is no reason to refuse it.
-            let _holds_longer = SockRef::from(stream).set_tcp_user_timeout(Some(stall));
+            bound_stall(stream, stall);
         }
     })
-    .client_request_timeout(Duration::from_secs(5))
-    .client_disconnect_timeout(Duration::from_secs(1))
-    .shutdown_timeout(20)
+    .client_request_timeout(HEAD_LIMIT)
+    .client_disconnect_timeout(DISCONNECT_LIMIT)
+    .shutdown_timeout(DRAIN_SECONDS)
     .disable_signals()
     .bind(settings.address)
     .with_context(|| format!("the port {} (HTTP_ADDR) cannot be bound", settings.address))?;
     for address in server.addrs() {
         tracing::info!(endpoint = "http", %address, "listening");
     }
-    let server = server.run();
+    run(life, server.run()).await
+}
+
+/// Runs a server to the end of the service.
+async fn run(life: &Life, server: Server) -> anyhow::Result<()> {
     let handle = server.handle();
     let shutdown = life.shutdown();
     life.tasks().spawn(async move {
@@ -96,6 +109,12 @@ where
         handle.stop(true).await;
     });
     server.await.context("serving HTTP failed")
+}
+
+/// Closes the connection of a client that takes nothing of what is sent.
+fn bound_stall(stream: &TcpStream, stall: Duration) {
+    // Without it such a client holds its connection for a quarter of an hour, which is no reason to refuse it.
+    let _holds_longer = SockRef::from(stream).set_tcp_user_timeout(Some(stall));
 }
 
 /// Goes round as long as requests on this thread do.

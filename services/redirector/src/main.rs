@@ -1,5 +1,6 @@
 //! Sends shoppers to merchants, and loses no click.
 
+mod answers;
 mod changes;
 mod class;
 mod client;
@@ -10,6 +11,7 @@ mod metrics;
 mod out;
 mod pages;
 mod record;
+mod records;
 mod resolve;
 mod settings;
 mod ship;
@@ -20,21 +22,18 @@ mod tally;
 mod terms;
 
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use anyhow::Context;
-use chassis::http::HotRoute;
 use chassis::problem::Problem;
 use config::ExposeSecret;
 
 use crate::out::{Desk, Shared};
 use crate::settings::Settings;
-
-/// Nearly all that is asked for.
-const HOT: &[HotRoute] = &[HotRoute { prefix: out::PREFIX, segments: 1, route: "/out/{offer_id}" }];
 
 fn main() -> ExitCode {
     let service =
@@ -95,13 +94,14 @@ async fn run(settings: Settings, life: chassis::Life) -> anyhow::Result<()> {
         let damaged = spool.level().damaged();
         async move { if damaged == 0 { Ok(()) } else { Err(format!("{damaged} damaged segments were set aside")) } }
     });
-    chassis::http::serve_hot(&life, &settings.http, HOT, move |routes| {
+    // Clicks are answered at the door; what is not plain enough for it comes through the framework, to the same desk.
+    let desk = move || Rc::new(Desk::open(shared.clone()));
+    chassis::http::serve_behind(&life, &settings.http, desk, move |routes, desk| {
         routes
             .app_data(stats.clone())
-            .service(web::resource("/stats").route(web::get().to(stats::stats)).default_service(web::to(other_method)));
-        // What nothing else takes, told apart by a plain prefix: a pattern such as `/out/{offer_id}` is matched by a regular
-        // expression, and a scope of its own wraps each request in two more services.
-        routes.app_data(web::Data::new(Desk::open(shared.clone()))).default_service(web::to(out_or_nothing));
+            .app_data(desk)
+            .service(web::resource("/stats").route(web::get().to(stats::stats)).default_service(web::to(other_method)))
+            .default_service(web::to(out_or_nothing));
     })
     .await
 }
@@ -113,9 +113,9 @@ async fn other_method() -> HttpResponse {
     answer
 }
 
-async fn out_or_nothing(request: HttpRequest, desk: web::Data<Desk>) -> HttpResponse {
-    if request.path().starts_with(out::PREFIX) {
-        return out::out(request, desk).await;
+async fn out_or_nothing(request: HttpRequest) -> HttpResponse {
+    match request.app_data::<Rc<Desk>>() {
+        Some(desk) if request.path().starts_with(out::PREFIX) => answers::through_framework(&request, desk).await,
+        _ => Problem::new(StatusCode::NOT_FOUND, "not-found", "There is nothing at this path").response(),
     }
-    Problem::new(StatusCode::NOT_FOUND, "not-found", "There is nothing at this path").response()
 }

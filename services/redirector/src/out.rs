@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
-use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use actix_web::HttpResponse;
+use actix_web::http::Method;
+use chassis::http::Asked;
 use domain::click::ClickClass;
 use domain::clock::{Clock, SystemClock};
 use domain::ids::{ClickId, OfferId, UserId};
 
+use crate::answers::{self, Budget};
 use crate::class::{self, LastClick, Repeats, UserAgent, UserAgents, Verdict};
 use crate::client::Client;
 use crate::limit::{Allowance, Limiter};
@@ -25,11 +26,6 @@ use crate::tally::Tally;
 
 /// What a click's path begins with.
 pub(crate) const PREFIX: &str = "/out/";
-
-static ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
-static LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
-static REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
-static RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
 /// What all HTTP threads share.
 #[derive(Clone)]
@@ -45,7 +41,7 @@ pub(crate) struct Shared {
 
 /// What one HTTP thread has.
 pub(crate) struct Desk {
-    shared: Shared,
+    pub(crate) shared: Shared,
     ship: Ship,
     shoppers: Shoppers,
     user_agents: UserAgents,
@@ -93,42 +89,40 @@ impl Query {
     }
 }
 
-/// The offer that a request names.
-fn offer_of(request: &HttpRequest) -> Option<OfferId> {
-    request.path().strip_prefix(PREFIX)?.parse().ok()
+/// The way to the shop, and what the client may still do.
+pub(crate) struct Redirect {
+    pub(crate) location: String,
+    pub(crate) cookie: Option<String>,
+    pub(crate) budget: Budget,
 }
 
-/// The handler of everything below `/out/`.
-pub(crate) async fn out(request: HttpRequest, desk: web::Data<Desk>) -> HttpResponse {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Notice::Method.response();
+/// The offer that a request names.
+fn offer_of(asked: Asked<'_>) -> Option<OfferId> {
+    asked.path.strip_prefix(PREFIX)?.parse().ok()
+}
+
+/// Takes a click, below `/out/`: gives the way to the shop, or the answer that it gets instead.
+pub(crate) async fn out(asked: Asked<'_>, desk: &Desk) -> Result<Redirect, HttpResponse> {
+    if !matches!(*asked.method, Method::GET | Method::HEAD) {
+        return Err(Notice::Method.response());
     }
     let now_ms = u64::try_from(SystemClock.now().timestamp_millis()).unwrap_or(0);
-    let peer = request.peer_addr().map_or(std::net::IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
-    let address = chassis::remote::address(peer, request.headers(), &desk.shared.visits.trusted_proxies);
+    let address = chassis::remote::address(asked.peer, asked.headers, &desk.shared.visits.trusted_proxies);
     let client = Client::of(address);
     let mut allowance = desk.shared.limiter.count(client, now_ms);
     if !allowance.allowed && desk.shared.visits.unlimited.contain(address) {
         allowance.allowed = true;
     }
-    match click(&request, &desk, client, allowance, now_ms).await {
-        Ok(way) => {
-            let mut response = HttpResponse::build(StatusCode::FOUND);
-            guard(&mut response);
-            limit_headers(&mut response, &desk, allowance, now_ms);
-            response.insert_header((header::LOCATION, way.location));
-            if let Some(cookie) = way.cookie {
-                response.insert_header((header::SET_COOKIE, cookie));
-            }
-            response.finish()
-        }
+    let budget = Budget::of(&desk.shared.limiter, allowance, now_ms);
+    match click(asked, desk, client, allowance, now_ms).await {
+        Ok(Way { location, cookie }) => Ok(Redirect { location, cookie, budget }),
         Err(notice) => {
             desk.shared.tally.refused(notice);
             if notice != Notice::NotRecorded && !matches!(notice, Notice::Limited { .. }) {
                 // A click that was pushed has taken its count along; this one has not.
                 desk.ship.count(client, allowance);
             }
-            refuse(&request, &desk, notice, allowance, now_ms)
+            Err(answers::refusal(notice, desk.shared.visits.landing.as_deref(), offer_of(asked), budget))
         }
     }
 }
@@ -140,13 +134,13 @@ struct Way {
 }
 
 async fn click(
-    request: &HttpRequest,
+    asked: Asked<'_>,
     desk: &Desk,
     client: Client,
     allowance: Allowance,
     now_ms: u64,
 ) -> Result<Way, Notice> {
-    let id = offer_of(request).ok_or(Notice::Unknown)?;
+    let id = offer_of(asked).ok_or(Notice::Unknown)?;
     let entry = desk.near.find(&desk.shared.catalogue, id).await.map_err(|error| {
         desk.shared.tally.unresolved(&error);
         Notice::Unavailable
@@ -160,12 +154,12 @@ async fn click(
     if offer.expires_ms.is_some_and(|expires| expires <= i64::try_from(now_ms).unwrap_or(i64::MAX)) {
         return Err(Notice::Expired);
     }
-    let query = Query::parse(request.query_string());
+    let query = Query::parse(asked.query);
     let click_id = ClickId::generate();
     let location = location(offer, query.to.as_deref(), click_id)?;
-    let user = desk.shoppers.identify(request.headers(), query.token.as_deref(), now_ms);
-    let user_agent = desk.user_agents.of(request.headers());
-    let (class, reason) = verdict(request, desk, &user_agent, offer.id, user, allowance, now_ms);
+    let user = desk.shoppers.identify(asked.headers, query.token.as_deref(), now_ms);
+    let user_agent = desk.user_agents.of(asked.headers);
+    let (class, reason) = verdict(asked, desk, &user_agent, offer.id, user, allowance, now_ms);
     let limited = class == ClickClass::Limited;
     if limited && allowance.over > desk.shared.visits.limited_recorded {
         desk.shared.tally.unrecorded();
@@ -181,8 +175,9 @@ async fn click(
         user_agent: &user_agent.record,
         at_ms: now_ms,
     };
-    let element = record::element(&offer.terms, &visit, telemetry::Trail::current().as_ref());
-    if desk.ship.send(element, client, allowance).await == Outcome::Lost {
+    let trail = telemetry::Trail::current();
+    let write = |into: &mut Vec<u8>| record::element(&offer.terms, &visit, trail.as_ref(), into);
+    if desk.ship.send(write, client, allowance).await == Outcome::Lost {
         return Err(Notice::NotRecorded);
     }
     desk.shared.tally.recorded(class);
@@ -208,7 +203,7 @@ fn location(offer: &Offer, to: Option<&str>, click: ClickId) -> Result<String, N
 }
 
 fn verdict(
-    request: &HttpRequest,
+    asked: Asked<'_>,
     desk: &Desk,
     user_agent: &UserAgent,
     offer: OfferId,
@@ -220,9 +215,9 @@ fn verdict(
         let limit = desk.shared.limiter.limit();
         return (ClickClass::Limited, format!("more than {limit} clicks a minute").into());
     }
-    let verdict = class::of_request(request.method(), request.headers(), user_agent);
+    let verdict = class::of_request(asked.method, asked.headers, user_agent);
     if verdict.0 == ClickClass::Human {
-        let last = shopper::cookie(request.headers(), LastClick::COOKIE).and_then(LastClick::parse);
+        let last = shopper::cookie(asked.headers, LastClick::COOKIE).and_then(LastClick::parse);
         if desk.shared.repeats.is_repeat(user, last, offer, now_ms) {
             return (ClickClass::Duplicate, "same shopper and offer within seconds".into());
         }
@@ -232,47 +227,4 @@ fn verdict(
 
 fn too_many(allowance: Allowance, now_ms: u64) -> Notice {
     Notice::Limited { seconds: allowance.ends_ms.saturating_sub(now_ms).div_ceil(1_000).max(1) }
-}
-
-/// The page, or the way to the landing page for what is gone.
-fn refuse(request: &HttpRequest, desk: &Desk, notice: Notice, allowance: Allowance, now_ms: u64) -> HttpResponse {
-    let landing = desk.shared.visits.landing.as_deref().filter(|_| notice.is_gone());
-    let mut response = match landing {
-        Some(landing) => {
-            let offer = offer_of(request).map_or_else(String::new, |offer| offer.to_string());
-            let mut response = HttpResponse::build(StatusCode::FOUND);
-            guard(&mut response);
-            let location = landing.replace("{reason}", notice.reason()).replace("{offer_id}", &offer);
-            response.insert_header((header::LOCATION, location)).finish()
-        }
-        None => notice.response(),
-    };
-    for (name, value) in limit_values(desk, allowance, now_ms) {
-        response.headers_mut().insert(name, value);
-    }
-    response
-}
-
-/// Headers of every answer.
-pub(crate) fn guard(response: &mut HttpResponseBuilder) {
-    response
-        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
-        .insert_header((header::REFERRER_POLICY, HeaderValue::from_static("strict-origin-when-cross-origin")))
-        .insert_header((ROBOTS.clone(), HeaderValue::from_static("noindex, nofollow")))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
-}
-
-fn limit_headers(response: &mut HttpResponseBuilder, desk: &Desk, allowance: Allowance, now_ms: u64) {
-    for header in limit_values(desk, allowance, now_ms) {
-        response.insert_header(header);
-    }
-}
-
-fn limit_values(desk: &Desk, allowance: Allowance, now_ms: u64) -> [(HeaderName, HeaderValue); 3] {
-    let seconds = allowance.ends_ms.saturating_sub(now_ms).div_ceil(1_000);
-    [
-        (LIMIT.clone(), HeaderValue::from(desk.shared.limiter.limit())),
-        (REMAINING.clone(), HeaderValue::from(allowance.remaining)),
-        (RESET.clone(), HeaderValue::from(seconds)),
-    ]
 }

@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 use askama::Template;
 
-use crate::out::guard;
+use crate::answers::guard;
 
 /// Why a shopper does not get to the shop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

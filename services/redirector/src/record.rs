@@ -70,10 +70,10 @@ pub(crate) struct Visit<'a> {
     pub(crate) at_ms: u64,
 }
 
-/// The list's element for a click. The job's id is the click's: pushing it twice is the same job. What it belongs to is said by
+/// Appends the list's element for a click. The job's id is the click's: pushing it twice is the same job. What it belongs to is said by
 /// its trace, unless the caller gave it a name.
-pub(crate) fn element(terms: &Fragment, visit: &Visit<'_>, trail: Option<&Trail>) -> Vec<u8> {
-    let mut text = Element(Vec::with_capacity(768));
+pub(crate) fn element(terms: &Fragment, visit: &Visit<'_>, trail: Option<&Trail>, into: &mut Vec<u8>) {
+    let mut text = Element(into);
     let time = rfc3339(visit.at_ms);
     text.add(br#"{"id":""#).uuid(visit.click.as_uuid());
     text.add(br#"","kind":""#).add(RecordClick::KIND.as_bytes());
@@ -89,19 +89,19 @@ pub(crate) fn element(terms: &Fragment, visit: &Visit<'_>, trail: Option<&Trail>
     text.add(br#","clicked_at":""#).add(&time).add(br#""},"enqueued_at":""#).add(&time).add(br#"""#);
     if let Some(trail) = trail {
         if let Some(traceparent) = trail.traceparent() {
-            text.add(br#","traceparent":"#).json(&traceparent);
+            // Nothing in it needs to be escaped: digits and dashes.
+            text.add(br#","traceparent":""#).add(traceparent.as_bytes()).add(br#"""#);
         }
         if let Some(correlation) = trail.given_correlation() {
             text.add(br#","correlation_id":"#).json(correlation);
         }
     }
     text.add(b"}");
-    text.0
 }
 
-struct Element(Vec<u8>);
+struct Element<'a>(&'a mut Vec<u8>);
 
-impl Element {
+impl Element<'_> {
     fn add(&mut self, bytes: &[u8]) -> &mut Self {
         self.0.extend_from_slice(bytes);
         self
@@ -119,7 +119,7 @@ impl Element {
 
     fn json(&mut self, text: &str) {
         // A text can always be written as JSON, and memory does not fail.
-        let _infallible = serde_json::to_writer(&mut self.0, text);
+        let _infallible = serde_json::to_writer(&mut *self.0, text);
     }
 }
 
@@ -208,7 +208,9 @@ mod tests {
             user_agent: &Fragment::of_user_agent("curl/8\u{7}\n\"é\\"),
             at_ms: u64::try_from(click.clicked_at.timestamp_millis()).unwrap(),
         };
-        element(&terms.unwrap(), &visit, trail)
+        let mut bytes = Vec::new();
+        element(&terms.unwrap(), &visit, trail, &mut bytes);
+        bytes
     }
 
     #[test]

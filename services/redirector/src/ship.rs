@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 
 use crate::client::Client;
 use crate::limit::{Allowance, Limiter};
+use crate::records::Records;
 use crate::spool::Spool;
 
 /// Where a click is now.
@@ -76,6 +77,8 @@ pub(crate) struct Ship(Rc<Inner>);
 struct Inner {
     route: Route,
     open: RefCell<Batch>,
+    /// The room of the batch before, for the next one.
+    spare: RefCell<Batch>,
     wake: Notify,
     connection: RefCell<Option<MultiplexedConnection>>,
     list: String,
@@ -83,7 +86,7 @@ struct Inner {
 
 #[derive(Default)]
 struct Batch {
-    records: Vec<Vec<u8>>,
+    records: Records,
     counts: HashMap<Client, Count, foldhash::fast::RandomState>,
     arrival: Rc<Arrival>,
 }
@@ -112,6 +115,7 @@ impl Ship {
         let inner = Rc::new(Inner {
             route,
             open: RefCell::default(),
+            spare: RefCell::default(),
             wake: Notify::new(),
             connection: RefCell::default(),
             list: keys::ready(Queue::Clicks),
@@ -121,11 +125,11 @@ impl Ship {
         Self(inner)
     }
 
-    /// Sends a click along with its client's count, and waits until it is safe.
-    pub(crate) async fn send(&self, record: Vec<u8>, client: Client, allowance: Allowance) -> Outcome {
+    /// Sends the click that `write` appends along with its client's count, and waits until it is safe.
+    pub(crate) async fn send(&self, write: impl FnOnce(&mut Vec<u8>), client: Client, allowance: Allowance) -> Outcome {
         let arrival = {
             let mut open = self.0.open.borrow_mut();
-            open.records.push(record);
+            open.records.add(write);
             open.tell(client, allowance);
             open.arrival.clone()
         };
@@ -169,6 +173,13 @@ impl Batch {
     fn is_empty(&self) -> bool {
         self.records.is_empty() && self.counts.is_empty()
     }
+
+    /// Empties it for others; who waits for these has the arrival.
+    fn clear(&mut self) {
+        self.records.clear();
+        self.counts.clear();
+        self.arrival = Rc::default();
+    }
 }
 
 async fn work(inner: Rc<Inner>) {
@@ -176,10 +187,10 @@ async fn work(inner: Rc<Inner>) {
     loop {
         inner.wake.notified().await;
         loop {
-            let batch = inner.open.take();
-            if batch.is_empty() {
+            if inner.open.borrow().is_empty() {
                 break;
             }
+            let mut batch = inner.open.replace(inner.spare.take());
             let outcome = inner.deliver(&batch).await;
             let count = u64::try_from(batch.records.len()).unwrap_or(u64::MAX);
             let health = &inner.route.health;
@@ -191,6 +202,11 @@ async fn work(inner: Rc<Inner>) {
             counter.fetch_add(count, Ordering::Relaxed);
             batch.arrival.outcome.set(Some(outcome));
             batch.arrival.waiting.take().into_iter().for_each(Waker::wake);
+            batch.clear();
+            inner.spare.replace(batch);
+            // These answers go out, and what has come meanwhile comes in, before the next batch leaves: few full round trips cost
+            // less than many small ones, here and in Redis.
+            tokio::task::yield_now().await;
         }
     }
 }
@@ -250,9 +266,11 @@ impl Inner {
     fn pipeline(&self, batch: &Batch) -> redis::Pipeline {
         let mut pipe = redis::Pipeline::with_capacity(1 + batch.counts.len() * 2);
         if !batch.records.is_empty() {
-            let bytes: usize = batch.records.iter().map(Vec::len).sum();
-            let mut push = redis::Cmd::with_capacity(batch.records.len() + 2, bytes + 32);
-            push.arg("RPUSH").arg(&self.list).arg(&batch.records);
+            let mut push = redis::Cmd::with_capacity(batch.records.len() + 2, batch.records.size() + 32);
+            push.arg("RPUSH").arg(&self.list);
+            for record in batch.records.iter() {
+                push.arg(record);
+            }
             pipe.add_command(push);
         }
         let mut key = String::with_capacity(64);

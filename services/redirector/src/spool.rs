@@ -19,6 +19,8 @@ use tokio::sync::{Notify, oneshot};
 
 pub(crate) use replay::replay;
 
+use crate::records::Records;
+
 /// Why clicks could not be spooled.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum SpoolError {
@@ -135,11 +137,9 @@ impl Spool {
     }
 
     /// Writes records and waits until they are on disk.
-    pub(crate) async fn append(&self, records: &[Vec<u8>]) -> Result<(), SpoolError> {
-        let mut frames = Vec::with_capacity(records.iter().map(|record| record.len() + frame::OVERHEAD).sum());
-        for record in records {
-            frame::write(record, &mut frames);
-        }
+    pub(crate) async fn append(&self, records: &Records) -> Result<(), SpoolError> {
+        let mut frames = Vec::with_capacity(records.size() + records.len() * frame::OVERHEAD);
+        records.iter().for_each(|record| frame::write(record, &mut frames));
         let (done, written) = oneshot::channel();
         let records = u64::try_from(records.len()).unwrap_or(u64::MAX);
         self.orders.send(Order::Append(Append { frames, records, done })).map_err(|_gone| SpoolError::Ended)?;

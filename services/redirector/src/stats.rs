@@ -27,7 +27,8 @@ use store::{Pool, StoreError};
 use subtle::ConstantTimeEq;
 
 use self::waiting::Waiting;
-use crate::out::{Shared, guard};
+use crate::answers::guard;
+use crate::out::Shared;
 use crate::spool::Spool;
 
 /// For how long figures are shown before they are computed anew.

@@ -180,6 +180,13 @@ def latency(stage, postgres, redis, ids, targets):
         load = paced(port, stage.folder / offers, top / 2, seconds)
         table.add(f"{what}, highest {top:,.0f}", f"{load.rate:,.0f}", f"{load.p50 / 1e3:.2f} / {load.p99 / 1e3:.2f}",
                   f"{load.longest / 1e3:.1f}")
+        if what == "warm":
+            # What the load itself and this machine add: the same rate, and nothing done for it.
+            bare, bare_port = bare_actix(stage)
+            floor = paced(bare_port, stage.folder / offers, top / 2, seconds)
+            table.add("bare actix at that rate", f"{floor.rate:,.0f}", f"{floor.p50 / 1e3:.2f} / {floor.p99 / 1e3:.2f}",
+                      f"{floor.longest / 1e3:.1f}")
+            stop(bare)
         targets.check(f"p99 {what}, ms", f"<= {limit:.0f}", f"{load.p99 / 1e3:.2f}", load.p99 / 1e3 <= limit and not load.bad)
         stop(server)
         redis.forget()

@@ -10,16 +10,19 @@ use std::time::{Duration, Instant};
 use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use futures_util::future::Either;
 use telemetry::Trail;
 use telemetry::metrics::{DirectHistogram, HistogramVec, histogram};
 use tracing::{Instrument, Span};
 
+use super::{Answer, Asked, Doorman};
+
 /// Where a caller says what the request belongs to, and where it is told.
 pub const CORRELATION_HEADER: &str = "x-request-id";
-static CORRELATION: HeaderName = HeaderName::from_static(CORRELATION_HEADER);
+/// Where callers say what trail a request is on.
+static TRAIL: [HeaderName; 2] = [HeaderName::from_static("traceparent"), HeaderName::from_static(CORRELATION_HEADER)];
 
 /// A route that is asked for so often, and does so little, that looking for its pattern and opening a span would be a good part
 /// of its work. It has a span only where its trace is kept; its trail it has always.
@@ -53,7 +56,7 @@ pub(super) struct Figures {
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 /// What hot routes are asked by; anything else takes the ordinary way.
-const HOT_METHODS: [Method; 2] = [Method::GET, Method::POST];
+const HOT_METHODS: [Method; 3] = [Method::GET, Method::HEAD, Method::POST];
 type OfRoute = [[Option<DirectHistogram>; CLASSES.len()]; HOT_METHODS.len()];
 
 enum Route {
@@ -95,6 +98,14 @@ impl Figures {
         Route::Found(request.match_pattern().map_or(Cow::Borrowed("unmatched"), Cow::Owned))
     }
 
+    /// The route of what is answered at the door, where there is only one.
+    fn route_at_door(hot: HotRoute, method: &Method) -> Route {
+        match HOT_METHODS.iter().position(|hot| hot == method) {
+            Some(by) => Route::Hot(0, by, hot.route),
+            None => Route::Found(Cow::Borrowed(hot.route)),
+        }
+    }
+
     fn ended(&self, route: Route, method: &'static str, status: StatusCode, took: Duration) {
         let class = usize::from(status.as_u16() / 100).saturating_sub(1).min(CLASSES.len() - 1);
         let word = CLASSES.get(class).copied().unwrap_or_default();
@@ -125,13 +136,20 @@ impl Figures {
 }
 
 /// The methods that have a name of their own in metrics: a client can invent others.
-fn method(request: &ServiceRequest) -> &'static str {
+fn word(method: &Method) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
-    KNOWN.into_iter().find(|known| *known == request.method().as_str()).unwrap_or("other")
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }
 
-fn text<'a>(request: &'a ServiceRequest, name: &str) -> Option<&'a str> {
-    request.headers().get(name)?.to_str().ok()
+/// The headers in which a caller says what trail a request is on.
+pub(super) fn trail_headers() -> &'static [HeaderName] {
+    &TRAIL
+}
+
+fn trail(headers: &HeaderMap) -> Trail {
+    let [traceparent, correlation] = &TRAIL;
+    let text = |name: &HeaderName| headers.get(name)?.to_str().ok();
+    Trail::of(text(traceparent), text(correlation))
 }
 
 fn open(trail: Trail, method: &str, route: &str) -> Span {
@@ -145,6 +163,38 @@ fn open(trail: Trail, method: &str, route: &str) -> Span {
     })
 }
 
+fn close(span: &Span, status: StatusCode) {
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("otel.status_code", "error");
+    }
+}
+
+/// The same as [`observed`] for what is answered at the door. Gives the time of the answer.
+pub(super) async fn observed_at_door<D: Doorman>(
+    figures: &Figures,
+    doorman: &D,
+    asked: Asked<'_>,
+    answer: &mut Answer,
+) -> Instant {
+    let begin = Instant::now();
+    let method = word(asked.method);
+    let route = Figures::route_at_door(D::ROUTE, asked.method);
+    let mut trail = trail(asked.headers);
+    if trail.is_kept() {
+        let span = open(trail.clone(), method, route.name());
+        doorman.answer(asked, answer).instrument(span.clone()).await;
+        trail = span.in_scope(Trail::current).unwrap_or(trail);
+        close(&span, answer.status());
+    } else {
+        trail.clone().scope(doorman.answer(asked, answer)).await;
+    }
+    trail.with_correlation_id(|id| answer.header(CORRELATION_HEADER, id.as_bytes()));
+    let end = Instant::now();
+    figures.ended(route, method, answer.status(), end - begin);
+    end
+}
+
 /// Answers a request below its span, and says in the answer what it is to be found by.
 pub(super) fn observed<S, B>(
     figures: &Rc<Figures>,
@@ -156,8 +206,8 @@ where
     B: MessageBody,
 {
     let begin = Instant::now();
-    let (figures, method, route) = (Rc::clone(figures), method(&request), figures.route(&request));
-    let trail = Trail::of(text(&request, "traceparent"), text(&request, CORRELATION_HEADER));
+    let (figures, method, route) = (Rc::clone(figures), word(request.method()), figures.route(&request));
+    let trail = trail(request.headers());
     let (span, trail, answer) = if route.is_hot() && !trail.is_kept() {
         (Span::none(), trail.clone(), Either::Left(trail.scope(service.call(request))))
     } else {
@@ -174,15 +224,13 @@ where
             Err(error) => error.as_response_error().status_code(),
         };
         if trail.is_kept() {
-            span.record("http.response.status_code", status.as_u16());
-            if status.is_server_error() {
-                span.record("otel.status_code", "error");
-            }
+            close(&span, status);
         }
         if let Ok(response) = &mut result
             && let Ok(id) = trail.with_correlation_id(HeaderValue::from_str)
         {
-            response.headers_mut().insert(CORRELATION.clone(), id);
+            let [_, correlation] = &TRAIL;
+            response.headers_mut().insert(correlation.clone(), id);
         }
         figures.ended(route, method, status, begin.elapsed());
         result

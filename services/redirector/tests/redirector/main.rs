@@ -3,6 +3,7 @@
 mod answers;
 mod caches;
 mod classes;
+mod doors;
 mod limits;
 mod outages;
 mod shop;
