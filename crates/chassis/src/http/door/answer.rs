@@ -54,7 +54,7 @@ impl Answer {
     /// left out, and so are other control characters' values, which no client takes.
     pub fn header(&mut self, name: &str, value: &[u8]) {
         // All of them are looked at, many at a time; stopping at the first would be slower for those that are right.
-        let bad = value.iter().fold(false, |bad, byte| bad | ((*byte < b' ') & (*byte != b'\t')) | (*byte == 0x7f));
+        let bad = value.iter().filter(|byte| matches!(byte, 0..=8 | 10..=31 | 127)).count() > 0;
         if bad {
             tracing::error!(name, "a header's value cannot be sent and is left out");
             return;
