@@ -1,9 +1,7 @@
 //! Traces, sent by OTLP over HTTP.
 
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig};
-use opentelemetry_sdk::runtime::Tokio;
-use opentelemetry_sdk::trace::span_processor_with_async_runtime::BatchSpanProcessor;
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use opentelemetry_sdk::trace::{BatchSpanProcessor, Sampler, SdkTracerProvider};
 use tracing::subscriber::Interest;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::LevelFilter;
@@ -24,7 +22,8 @@ pub(crate) fn provider(
         .build()?;
     crate::trail::export(ratio);
     Ok(SdkTracerProvider::builder()
-        .with_span_processor(BatchSpanProcessor::builder(exporter, Tokio).build())
+        // It has a thread of its own, which is woken for a whole batch: waking a task for each span cost more than the span.
+        .with_span_processor(BatchSpanProcessor::builder(exporter).build())
         // What is not kept never gets here: see `Kept`.
         .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)))
         .with_resource(identity.resource())
