@@ -122,13 +122,15 @@ def plans(postgres):
     """Every list of the console that reads a whole log."""
     root = Path(__file__).resolve().parents[3] / "crates/store/sql"
     newest = "'ffffffff-ffff-7fff-bfff-ffffffffffff'"
-    cases = [("webhooks/list.sql", values) for values in ([newest, 51, "NULL", "NULL"], [newest, 51, "'razorpay'", "NULL"],
-                                                         [newest, 51, "NULL", "'rejected'"])]
+    cases = [("webhooks/list.sql", values) for values in (
+        [newest, 51, source, verdict, "NULL", "NULL", "NULL"]
+        for source, verdict in (("NULL", "NULL"), ("'razorpay'", "NULL"), ("NULL", "'rejected'")))]
     cases += [("console/deliveries.sql", values) for values in ([newest, "''", 51], [newest, "'failed'", 51])]
     cases += [("audit/list.sql", values) for values in ([newest, "''", "''", 51], [newest, "'person7@example.in'", "''", 51],
                                                         [newest, "''", "'dead:email:77'", 51])]
     for name, values in cases:
-        kinds = {"webhooks/list.sql": "uuid, bigint, text, text", "console/deliveries.sql": "uuid, text, bigint"}
+        kinds = {"webhooks/list.sql": "uuid, bigint, text, text, timestamptz, timestamptz, boolean",
+                 "console/deliveries.sql": "uuid, text, bigint"}
         kind = kinds.get(name, "uuid, text, text, bigint")
         shown = ", ".join(map(str, values))
         text = (root / name).read_text()
