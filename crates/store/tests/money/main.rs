@@ -3,7 +3,6 @@
 mod caps;
 mod cashback;
 mod chain;
-mod clicks;
 mod guards;
 mod histories;
 mod ledger;
