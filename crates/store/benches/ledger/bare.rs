@@ -51,20 +51,44 @@ impl Server {
     }
 
     /// Credits of a wallet in one statement: the balance and one row for it, no idempotency, no double entry.
-    pub(crate) fn pgbench(&self, clients: usize, period: Duration) -> f64 {
+    pub(crate) fn credits(&self, clients: usize, period: Duration) -> f64 {
         self.psql(
             "bench",
             "CREATE TABLE IF NOT EXISTS plain_wallets (id int PRIMARY KEY, balance bigint NOT NULL) WITH (fillfactor = 70);
              CREATE TABLE IF NOT EXISTS plain_entries (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), wallet int NOT NULL, amount bigint NOT NULL, at timestamptz NOT NULL DEFAULT now());
              INSERT INTO plain_wallets SELECT n, 0 FROM generate_series(1, 10000) n ON CONFLICT DO NOTHING",
         );
-        let script = std::env::temp_dir().join(format!("ledger-bench-{}.sql", std::process::id()));
-        std::fs::write(
-            &script,
+        self.pgbench(
+            clients,
+            period,
             "\\set wallet random(1, 10000)\nWITH credited AS (UPDATE plain_wallets SET balance = balance + 100 WHERE id = :wallet RETURNING id) \
              INSERT INTO plain_entries (wallet, amount) SELECT id, 100 FROM credited;\n",
         )
-        .unwrap();
+    }
+
+    /// The rows that a posting writes, in one statement, with the ledger's columns and indexes, and nothing that is asked of them:
+    /// no check, no account looked up, no function. More than this the ledger cannot do one by one.
+    pub(crate) fn entries(&self, clients: usize, period: Duration) -> f64 {
+        self.psql(
+            "bench",
+            "CREATE TABLE IF NOT EXISTS plain_ledger (LIKE wallet_transactions INCLUDING DEFAULTS INCLUDING IDENTITY INCLUDING INDEXES);",
+        );
+        self.pgbench(
+            clients,
+            period,
+            "\\set wallet random(1, 10000)\n\\set key random(1, 9000000000000000)\n\
+             WITH credited AS (UPDATE plain_wallets SET balance = balance + 100 WHERE id = :wallet RETURNING id, balance) \
+             INSERT INTO plain_ledger (id, debit_account, credit_account, amount_paise, kind, idempotency_key, input_hash, user_id, \
+                                       balance_after_paise, reason) \
+             SELECT gen_random_uuid(), '00000000-0000-0000-0000-000000000001', lpad(id::text, 32, '0')::uuid, 100, 'cashback_credit', \
+                    'plain:' || :key::bigint, sha256(int8send(balance)), lpad(id::text, 32, '0')::uuid, balance, '{}' FROM credited \
+             ON CONFLICT (idempotency_key) DO NOTHING;\n",
+        )
+    }
+
+    fn pgbench(&self, clients: usize, period: Duration, statements: &str) -> f64 {
+        let script = std::env::temp_dir().join(format!("ledger-bench-{}.sql", std::process::id()));
+        std::fs::write(&script, statements).unwrap();
         let output = Command::new("pgbench")
             .args(["-n", "-M", "prepared", "-h", &self.folder, "-U", "shop", "-c", &clients.to_string(), "-j", "2"])
             .args(["-T", &period.as_secs().to_string(), "-f"])
