@@ -74,8 +74,9 @@ impl Collector {
         traces
     }
 
-    /// The trace that holds all of `steps`, each as (service, name of the span).
-    async fn trace_of(&self, steps: &[(&str, &str)]) -> (Vec<u8>, Vec<Span>) {
+    /// The trace that holds all of `steps`, each as (service, name of the span), and hangs together. Each service sends its spans
+    /// in its own time, so a parent may come after its child.
+    async fn trace_of(&self, steps: &[(&str, &str)]) -> Vec<u8> {
         let has = |spans: &[Span], (service, name): (&str, &str)| {
             spans.iter().any(|span| (service == ANY || span.service == service) && span.name == name)
         };
@@ -86,19 +87,24 @@ impl Collector {
                 let seen: Vec<_> = spans.iter().map(|span| format!("{} {}", span.service, span.name)).collect();
                 eprintln!("so far: {}", seen.join(", "));
             }
-            traces.into_iter().find(|(_, spans)| steps.iter().all(|step| has(spans, *step)))
+            traces
+                .into_iter()
+                .find(|(_, spans)| steps.iter().all(|step| has(spans, *step)) && hangs_together(spans))
+                .map(|(trace, _)| trace)
         })
         .await
     }
 }
 
-/// Every span but the first has its parent in the same trace.
-fn hangs_together(spans: &[Span]) {
-    let known: BTreeSet<_> = spans.iter().map(|span| span.id.clone()).collect();
-    let roots: Vec<_> = spans.iter().filter(|span| span.parent.is_empty()).collect();
-    assert_eq!(roots.len(), 1, "{spans:#?}");
+/// Whether every span but one has its parent among them.
+fn hangs_together(spans: &[Span]) -> bool {
+    let known: BTreeSet<_> = spans.iter().map(|span| &span.id).collect();
+    let roots = spans.iter().filter(|span| span.parent.is_empty()).count();
     let lost: Vec<_> = spans.iter().filter(|span| !span.parent.is_empty() && !known.contains(&span.parent)).collect();
-    assert!(lost.is_empty(), "parents of {lost:#?} are missing in {spans:#?}");
+    if !lost.is_empty() {
+        eprintln!("without their parents so far: {lost:?}");
+    }
+    roots == 1 && lost.is_empty()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,8 +127,7 @@ async fn serial_a_click_and_a_payment_are_one_trace_each() {
         (ANY, "outbox"),
         ("notifier", "email.send"),
     ];
-    let (click_trace, spans) = collector.trace_of(&click).await;
-    hangs_together(&spans);
+    let click_trace = collector.trace_of(&click).await;
 
     let payment = [
         ("webhooks", "POST /webhooks/{source}"),
@@ -130,8 +135,7 @@ async fn serial_a_click_and_a_payment_are_one_trace_each() {
         (ANY, "outbox"),
         ("notifier", "email.send"),
     ];
-    let (payment_trace, spans) = collector.trace_of(&payment).await;
-    hangs_together(&spans);
+    let payment_trace = collector.trace_of(&payment).await;
     assert_ne!(click_trace, payment_trace);
 
     // What people search by is the trace's own id where nobody gave another.
