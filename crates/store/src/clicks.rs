@@ -1,9 +1,10 @@
 //! Clicks: written thousands at a time, found by id.
 
+use std::collections::HashSet;
 use std::pin::pin;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use deadpool_postgres::GenericClient;
+use deadpool_postgres::{GenericClient, Transaction};
 use domain::ids::{ClickId, MerchantId, OfferId, UserId};
 use domain::jobs::click::RecordClick;
 use domain::money::{BasisPoints, MoneyError, Paise};
@@ -12,10 +13,21 @@ use postgres_types::Type;
 use telemetry::propagation::Carried;
 use tokio_postgres::Row;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
+use tokio_postgres::error::SqlState;
 
 use crate::statements::{execute, query, query_one};
 use crate::withdrawals::word;
-use crate::{Client, StoreError, sql};
+use crate::{Client, StoreError, sql, wallet};
+
+/// What is sent of each click.
+macro_rules! columns {
+    () => {
+        "id, offer_id, merchant_id, network, user_id, rate_bps, cap_paise, offer_version, class, reason, client_hash, user_agent, \
+         clicked_at, correlation_id, traceparent"
+    };
+}
+
+const COPY: &str = concat!("COPY affiliate_clicks (", columns!(), ") FROM STDIN (FORMAT binary)");
 
 /// The staging table is the connection's own and is emptied by each commit. Its columns are those of [`COLUMNS`].
 const STAGE: &str = "CREATE TEMPORARY TABLE IF NOT EXISTS clicks_staged (
@@ -24,15 +36,16 @@ const STAGE: &str = "CREATE TEMPORARY TABLE IF NOT EXISTS clicks_staged (
     correlation_id text, traceparent text
 ) ON COMMIT DELETE ROWS";
 
-/// Not among the statement files, since it fits no schema without the staging table.
-const INSERT: &str = "INSERT INTO affiliate_clicks (id, offer_id, merchant_id, network, user_id, rate_bps, cap_paise, offer_version, class, reason,
-                                  client_hash, user_agent, clicked_at, correlation_id, traceparent)
-    SELECT id, offer_id, merchant_id, network, user_id, rate_bps, cap_paise, offer_version, class, reason, client_hash, user_agent, clicked_at,
-           correlation_id, traceparent
-    FROM clicks_staged
-    ON CONFLICT (id) DO NOTHING";
+const COPY_STAGED: &str = concat!("COPY clicks_staged (", columns!(), ") FROM STDIN (FORMAT binary)");
 
-const COPY: &str = "COPY clicks_staged FROM STDIN (FORMAT binary)";
+/// Not among the statement files, since it fits no schema without the staging table.
+const INSERT: &str = concat!(
+    "INSERT INTO affiliate_clicks (",
+    columns!(),
+    ") SELECT ",
+    columns!(),
+    " FROM clicks_staged ON CONFLICT (id) DO NOTHING"
+);
 
 const COLUMNS: [Type; 15] = [
     Type::UUID,
@@ -61,10 +74,38 @@ pub async fn record(client: &mut Client, clicks: &[&RecordClick]) -> Result<u64,
 }
 
 /// Like [`record`], with what each click belongs to.
+///
+/// Nearly every batch holds only what never came before, and goes straight into the table; the key tells when one does not. Then
+/// nothing of it was written, and it takes the way round by the staging table, which leaves out what is there.
 pub async fn record_carried(client: &mut Client, clicks: &[(&RecordClick, &Carried)]) -> Result<u64, StoreError> {
+    let mut seen = HashSet::with_capacity(clicks.len());
+    let clicks: Vec<_> = clicks.iter().filter(|(click, _)| seen.insert(click.click_id)).copied().collect();
+    let transaction = client.transaction().await?;
+    match copy(&transaction, COPY, &clicks).await {
+        Ok(written) => {
+            transaction.commit().await?;
+            return Ok(written);
+        }
+        Err(error) if wallet::sqlstate(&error) == Some(SqlState::UNIQUE_VIOLATION.code()) => {
+            transaction.rollback().await?
+        }
+        Err(error) => return Err(error),
+    }
     let transaction = client.transaction().await?;
     transaction.batch_execute(STAGE).await?;
-    let sink = transaction.copy_in(COPY).await?;
+    copy(&transaction, COPY_STAGED, &clicks).await?;
+    let written = execute(&transaction, INSERT, &[]).await?;
+    transaction.commit().await?;
+    Ok(written)
+}
+
+/// Sends clicks to a `COPY`; gives the number of rows.
+async fn copy(
+    transaction: &Transaction<'_>,
+    statement: &str,
+    clicks: &[(&RecordClick, &Carried)],
+) -> Result<u64, StoreError> {
+    let sink = transaction.copy_in(statement).await?;
     let mut writer = pin!(BinaryCopyInWriter::new(sink, &COLUMNS));
     for (click, carried) in clicks {
         writer
@@ -88,10 +129,7 @@ pub async fn record_carried(client: &mut Client, clicks: &[(&RecordClick, &Carri
             ])
             .await?;
     }
-    writer.finish().await?;
-    let written = execute(&transaction, INSERT, &[]).await?;
-    transaction.commit().await?;
-    Ok(written)
+    Ok(writer.finish().await?)
 }
 
 /// Postgres text cannot hold a zero byte, and a browser may send one.

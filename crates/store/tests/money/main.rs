@@ -3,6 +3,7 @@
 mod caps;
 mod cashback;
 mod chain;
+mod clicks;
 mod guards;
 mod histories;
 mod ledger;
