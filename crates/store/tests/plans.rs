@@ -61,10 +61,7 @@ const IN_PULLS: &[&str] = &["clicks/carried.sql", "clicks/find_many.sql"];
 #[tokio::test]
 async fn rows_are_looked_up_by_their_index_on_the_first_day_too() {
     let database = testkit::Database::start().await;
-    let source = config::Map::from([("DATABASE_URL", &*database.url())]);
-    let mut reader = config::Reader::new(&source);
-    let settings = store::Settings::read(&mut reader);
-    let settings = reader.finish(settings).unwrap();
+    let settings = settings_of(&database);
     let by_key = store::Pool::connect_by_key(&settings).unwrap().get().await.unwrap();
     let as_planned = store::Pool::connect(&settings).unwrap().get().await.unwrap();
     for text in ON_THE_FIRST_DAY {
@@ -88,10 +85,7 @@ async fn rows_are_looked_up_by_their_index_on_the_first_day_too() {
 #[tokio::test]
 async fn nothing_is_hashed_on_the_first_day() {
     let database = testkit::Database::start().await;
-    let source = config::Map::from([("DATABASE_URL", &*database.url())]);
-    let mut reader = config::Reader::new(&source);
-    let settings = store::Settings::read(&mut reader);
-    let settings = reader.finish(settings).unwrap();
+    let settings = settings_of(&database);
     let client = store::Pool::connect_by_key(&settings).unwrap().get().await.unwrap();
     let mut hashed = Vec::new();
     for (name, text) in statements() {
@@ -134,6 +128,13 @@ async fn no_statement_reads_a_whole_growing_table() {
     }
     assert!(wrong.is_empty(), "these read a whole table that grows:\n{}", wrong.join("\n"));
     assert!(unneeded.is_empty(), "these read no whole table any more, so they need no excuse: {unneeded:?}");
+}
+
+fn settings_of(database: &testkit::Database) -> store::Settings {
+    let source = config::Map::from([("DATABASE_URL", &*database.url())]);
+    let mut reader = config::Reader::new(&source);
+    let settings = store::Settings::read(&mut reader);
+    reader.finish(settings).unwrap()
 }
 
 /// Every statement file, by `family/name.sql`.

@@ -50,9 +50,9 @@ pub(crate) struct Tried {
 pub(crate) struct Desk {
     pool: Pool,
     /// One for each message that may be between its claim and its answer.
-    in_doubt: Arc<Semaphore>,
+    may_claim: Arc<Semaphore>,
     /// One for each message that a provider may be asked for at a time.
-    places: Arc<Semaphore>,
+    may_ask: Arc<Semaphore>,
     claims: Batcher<Message, Claim>,
     answers: Batcher<Answer, ()>,
     messages: Counter<u64>,
@@ -104,8 +104,8 @@ impl Desk {
             claims: Batcher::start(tasks, key, Claims(pool.clone())),
             answers: Batcher::start(tasks, |answer: &Answer| answer.id, Answers(pool.clone())),
             pool,
-            in_doubt: permits(claimed(at_once)),
-            places: permits(at_once),
+            may_claim: permits(claimed(at_once)),
+            may_ask: permits(at_once),
             messages: meter()
                 .u64_counter("notifications")
                 .with_description("Messages by channel, template and what became of them here")
@@ -130,7 +130,7 @@ impl Desk {
                 tracing::info!(template = labels.template, "a message that was refused is tried again for an operator");
             }
         }
-        let in_doubt = self.in_doubt.acquire().await;
+        let claimed = self.may_claim.acquire().await;
         let claim = self.claims.run(message).await.map_err(no_store)?;
         let (id, tries) = match claim {
             Claim::Send { id, attempt } => (id, attempt),
@@ -154,7 +154,7 @@ impl Desk {
                 return Ok(());
             }
         };
-        let place = self.places.acquire().await;
+        let place = self.may_ask.acquire().await;
         let now = SystemClock.now();
         if policy.is_stale(queued_at, now) {
             self.settle(Answer::of(id, provider, Settlement::Expired)).await?;
@@ -162,7 +162,7 @@ impl Desk {
             return Ok(());
         }
         let tried = attempt(id).await;
-        drop((place, in_doubt));
+        drop((place, claimed));
         let asked_for_at = replayed_at.map_or(queued_at, |replayed_at| replayed_at.max(queued_at));
         let is_patient = now.signed_duration_since(asked_for_at) < PATIENCE;
         self.conclude(id, tries, policy, &labels, tried, is_patient).await
