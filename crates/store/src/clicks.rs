@@ -87,7 +87,7 @@ pub async fn record_carried(client: &mut Client, clicks: &[(&RecordClick, &Carri
             return Ok(written);
         }
         Err(error) if wallet::sqlstate(&error) == Some(SqlState::UNIQUE_VIOLATION.code()) => {
-            transaction.rollback().await?
+            transaction.rollback().await?;
         }
         Err(error) => return Err(error),
     }
