@@ -82,6 +82,9 @@ images: ## The container image of every service
 stack-test: ## The production Compose file, run for real: story, scaling, kills, outages, a rolling upgrade, backup and restore (BINARIES=target/ci: what is built already)
 	bash tests/stack/run.sh
 
+swarm-test: ## The same files on a Docker Swarm of one node: story, the scaler, kills, a rolling upgrade (BINARIES=target/ci)
+	bash tests/stack/run.sh swarm
+
 systemd-test: ## The units, run for real in a container with systemd: install, watchdog, wrong settings, end (BINARIES=target/ci)
 	bash tests/stack/systemd.sh $(or $(BINARIES),target/release)
 

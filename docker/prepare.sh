@@ -13,7 +13,8 @@ names=$(sed -n '/^secrets:/,$ s/^  \([a-z0-9_]*\): .*/\1/p' docker-compose.prod.
 
 # Readable inside a container, whose user is another one; outside, the folder is closed.
 put() { printf '%s' "$2" > "secrets/$1"; chmod 444 "secrets/$1"; }
-keep() { [ -s "secrets/$1" ] || put "$1" "$2"; }
+filled() { [ -e "secrets/$1" ] && [ -n "$(cat "secrets/$1")" ]; }
+keep() { filled "$1" || put "$1" "$2"; }
 random() { head -c 512 /dev/urandom | LC_ALL=C tr -dc 'A-Za-z0-9' | head -c "$1"; }
 
 chmod 700 secrets
@@ -36,7 +37,7 @@ done < "$source"
 
 keep postgres_password "$(random 40)"
 keep postgres_reader_password "$(random 40)"
-[ -s secrets/redis_auth ] || put redis_auth "requirepass $(random 40)"
+filled redis_auth || put redis_auth "requirepass $(random 40)"
 put database_url "postgres://shop:$(cat secrets/postgres_password)@postgres:5432/shop"
 put database_reader_url "postgres://shop_reader:$(cat secrets/postgres_reader_password)@postgres:5432/shop"
 put redis_url "redis://:$(sed 's/^requirepass //' secrets/redis_auth)@redis:6379/0"
@@ -50,12 +51,15 @@ done
 
 empty=""
 for name in $names; do
-    [ -e "secrets/$name" ] || put "$name" ""
-    [ -s "secrets/$name" ] || empty="$empty $name"
+    filled "$name" && continue
+    # A line without words: a Swarm takes no secret of no bytes, and services take this one for none.
+    put "$name" "
+"
+    empty="$empty $name"
 done
 echo "secrets/ and shop.env are written."
 [ -z "$empty" ] || echo "Empty, so what they are for is off, or will not start:$empty"
 grep -q '^ALERT_EMAILS=' shop.env || echo "ALERT_EMAILS is not set: what a person must look at is only logged."
-if [ -s secrets/cuelinks_api_key ] && ! grep -q '^CUELINKS_PUBLISHER_ID=' shop.env; then
+if filled cuelinks_api_key && ! grep -q '^CUELINKS_PUBLISHER_ID=' shop.env; then
     echo "CUELINKS_PUBLISHER_ID is not set: a key of another account would not be noticed."
 fi

@@ -2,12 +2,11 @@
 import json
 import os
 import subprocess
-import sys
 import time
 
 from restore import restore
-from shop import Clicks, click, direct_the_world, door, mails, story
-from stack import COMPOSE, ENV, FOLDER, PROJECT, SERVICES, compose, containers, eventually, number, prepare, redis, require, run, say, settle, sql, up, with_tls
+from shop import click, mails, opening
+from stack import COMPOSE, ENV, FOLDER, PROJECT, SERVICES, compose, containers, eventually, last_words, number, prepare, redis, require, run, say, settle, sql, up, with_tls
 from tally import Tally
 
 # Longer than any loop's patience: who takes an outage for a standstill shows it.
@@ -92,22 +91,6 @@ def roll(tally):
             time.sleep(3)
 
 
-def nothing_is_left(tally):
-    dead = sum(int(redis("HLEN", f"{{queue:{queue}}}:dead") or 0) for queue in ("clicks", "email", "sms", "cashback", "payments", "receipts"))
-    waiting = sum(int(redis("LLEN", f"queue:{queue}") or 0) for queue in ("clicks", "email", "sms", "cashback", "payments"))
-    require(dead == 0, f"{dead} dead letters")
-    require(waiting == 0, f"{waiting} jobs wait")
-    require(tally.unknown() <= 40, f"{tally.unknown()} mails of which nobody knows, more than two processes can have in hand")
-    extra = len(tally.recorded()) - len(set(tally.shoppers.sent))
-    require(0 <= extra <= len(tally.shoppers.refused), f"{extra} clicks are recorded that nobody was answered, {len(tally.shoppers.refused)} were not answered")
-    drift = number(
-        "SELECT count(*) FROM wallet_balances b WHERE balance_paise <> (SELECT coalesce(sum(CASE WHEN credit_account = b.account_id THEN amount_paise"
-        " ELSE -amount_paise END), 0) FROM wallet_transactions WHERE b.account_id IN (credit_account, debit_account))"
-    )
-    require(drift == 0, f"{drift} wallets do not add up")
-    run("docker", "exec", containers("admin")[0], "/service", "ledger", "verify")
-
-
 def measures():
     """What capacity is planned with: memory of every service, bytes of a click and of a mail."""
     for service in ("edge", "postgres", "redis", *SERVICES):
@@ -124,14 +107,7 @@ def main():
     say("up: every container ready, none root, nothing published but the edge")
     with_tls()
     say("TLS at the edge: HTTPS, and HTTP leads to it")
-    seeded = run("docker", "exec", containers("admin")[0], "/service", "seed", "--json", "--links-base", "http://provider-sim:8080")
-    cast = json.loads(seeded[seeded.index("{") :])
-    direct_the_world()
-    door()
-    story(cast)
-
-    shoppers = Clicks([offer for merchant in cast["merchants"] if merchant["network"] == "admitad" for offer in merchant["offers"]])
-    shoppers.start()
+    cast, shoppers = opening()
     tally = Tally(shoppers, mails)
     with tally.step("scaled 3 → 5 → 2 by hand"):
         tally.push(1500)
@@ -149,7 +125,7 @@ def main():
     with tally.step("every container rolled"):
         roll(tally)
     shoppers.end()
-    nothing_is_left(tally)
+    tally.nothing_is_left()
     measures()
     say("no dead letter, no job waits, wallets add up, the ledger's chain holds")
 
@@ -161,13 +137,6 @@ def main():
     eventually("the click after the restore", lambda: number("SELECT count(*) FROM affiliate_clicks") == clicks + 1)
     tally.table()
     say(f"{len(tally.rows)} steps, nothing lost, nothing doubled")
-
-
-def last_words():
-    for service in SERVICES:
-        for container in containers(service, all=True):
-            logs = subprocess.run(["docker", "logs", "--tail", "6", container], env=ENV, capture_output=True, text=True)
-            print(f"--- {service} {container}\n{logs.stdout[-1500:]}{logs.stderr[-500:]}", file=sys.stderr)
 
 
 try:

@@ -2,6 +2,7 @@
 # The production Compose file, run for real (`make stack-test`): images are built, the stack is brought up with the simulator of providers beside
 # it, a shopper's story is played through nginx, notifiers are scaled 3 → 5 → 2 under load by hand and by themselves, containers are killed, Redis
 # and Postgres are away for a while, every service is rolled, both data stores are lost and restored; after each step nothing may be missing. Root on Debian; half an hour with cold caches. STACK_SCRATCH keeps everything.
+# With `swarm` as its argument the same on a Docker Swarm of one node: deployed, scaled and healed by the Swarm itself.
 #   PROFILE=ci (default here) or release       KEEP=1 leaves the stack up
 #   PATIENCE=3                                 three times the patience, on a machine that is busy with other things
 #   BINARIES=target/ci                         images of these, which this machine (Debian 12) built; nothing is compiled in a container
@@ -46,5 +47,9 @@ python3 tests/stack/layers.py cashback/{redirector,webhooks,notifier,cashback-sy
 
 rm -rf "$scratch/stack"
 mkdir -p "$scratch/stack"
-cp -r docker docker-compose.prod.yml docker-compose.tls.yml "$scratch/stack/"
-python3 tests/stack/play.py "$scratch/stack" "$root"
+cp -r docker docker-compose.*.yml "$scratch/stack/"
+case ${1:-compose} in
+    compose) python3 tests/stack/play.py "$scratch/stack" "$root" ;;
+    swarm) python3 tests/stack/swarm.py "$scratch/stack" "$root" swarm ;;
+    *) echo "compose or swarm, not $1" >&2; exit 2 ;;
+esac

@@ -8,7 +8,7 @@ import time
 import urllib.parse
 import uuid
 
-from stack import EDGE, RAZORPAY, ROOT, TOKEN, eventually, fetch, number, require, say, session, sim, sql
+from stack import EDGE, RAZORPAY, ROOT, TOKEN, containers, eventually, fetch, number, require, run, say, session, sim, sql
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
 
@@ -121,6 +121,18 @@ class Clicks(threading.Thread):
     def end(self):
         self.going = False
         self.join()
+
+
+def opening():
+    """The shop is filled, its door is tried, one shopper plays the whole main job, and others begin to click. Gives the cast and those others."""
+    seeded = run("docker", "exec", containers("admin")[0], "/service", "seed", "--json", "--links-base", "http://provider-sim:8080")
+    cast = json.loads(seeded[seeded.index("{") :])
+    direct_the_world()
+    door()
+    story(cast)
+    shoppers = Clicks([offer for merchant in cast["merchants"] if merchant["network"] == "admitad" for offer in merchant["offers"]])
+    shoppers.start()
+    return cast, shoppers
 
 
 def mails(first, count):

@@ -17,12 +17,14 @@ from pathlib import Path
 
 FOLDER, ROOT = Path(sys.argv[1]), Path(sys.argv[2])
 PROJECT = "stacktest"
+# Started by Compose, or deployed to a Swarm: what its containers are known by.
+SWARM = len(sys.argv) > 3 and sys.argv[3] == "swarm"
 EDGE, EDGE_TLS, SIM = 18080, 18443, 18090
 SERVICES = ["redirector", "webhooks", "notifier", "cashback-sync", "cron", "admin"]
 JWT = "a-session-secret-of-decent-length"
 RAZORPAY = "razorpay-webhook-secret"
 TOKEN = "0123456789abcdef0123456789"
-ENV = {**os.environ, "EDGE_PORT": f"127.0.0.1:{EDGE}", "COMPOSE_PROJECT_NAME": PROJECT}
+ENV = {**os.environ, "EDGE_PORT": f"{EDGE}" if SWARM else f"127.0.0.1:{EDGE}", "COMPOSE_PROJECT_NAME": PROJECT, "STACK": PROJECT}
 BEGIN = time.monotonic()
 # More for a machine that has much else to do.
 PATIENCE = float(os.environ.get("PATIENCE", "1"))
@@ -61,8 +63,8 @@ def compose(*arguments, **more):
 
 
 def containers(service, all=False):
-    filters = ["--filter", f"label=com.docker.compose.project={PROJECT}", "--filter", f"label=com.docker.compose.service={service}"]
-    return run("docker", "ps", "-q", *(["-a"] if all else []), *filters).split()
+    labels = [f"com.docker.swarm.service.name={PROJECT}_{service}"] if SWARM else [f"com.docker.compose.project={PROJECT}", f"com.docker.compose.service={service}"]
+    return run("docker", "ps", "-q", *(["-a"] if all else []), *[word for label in labels for word in ("--filter", f"label={label}")]).split()
 
 
 def eventually(what, ask, limit=120):
@@ -72,7 +74,7 @@ def eventually(what, ask, limit=120):
         try:
             answer = ask()
             problem = answer
-        except (OSError, http.client.HTTPException, subprocess.SubprocessError, SystemExit, ValueError) as error:
+        except (OSError, http.client.HTTPException, subprocess.SubprocessError, SystemExit, ValueError, IndexError) as error:
             answer, problem = None, error
         if answer:
             return answer
@@ -146,15 +148,21 @@ def settle(service, count):
 
 
 def prepare():
+    """The simulator by Compose, and the settings that lead to it."""
     (FOLDER / "sim.yml").write_text(OVERRIDE)
     (FOLDER / "shop.env").write_text("")
     (FOLDER / "secrets").mkdir()
     for name in re.findall(r"file: \./(secrets/\S+) }", (FOLDER / "docker-compose.prod.yml").read_text()):
         (FOLDER / name).write_text("-")
     compose("up", "-d", "--no-deps", "provider-sim")
+    settings()
+
+
+def settings():
+    """`.env` as an operator would fill it in, with what the simulator signs with."""
     eventually("the simulator", lambda: fetch(SIM, "/_sim/healthz")[0] == 200)
     key = sim("/_sim/keys")["sendgrid"]["public_key"]
-    for path in (FOLDER / "secrets").iterdir():
+    for path in (FOLDER / "secrets").glob("*"):
         path.unlink()
     (FOLDER / ".env").write_text(
         "\n".join(
@@ -194,8 +202,13 @@ def prepare():
 
 def up():
     compose("up", "-d", "--scale", "notifier=3", "--scale", "redirector=2", "--scale", "webhooks=2", "--scale", "cashback-sync=2", "--scale", "cron=2", timeout=600)
-    eventually("migrations", lambda: "true" in sql("SELECT to_regclass('cron_runs') IS NOT NULL AS done").replace("t", "true"))
-    for service, count in [("redirector", 2), ("webhooks", 2), ("notifier", 3), ("cashback-sync", 2), ("cron", 2), ("admin", 1)]:
+    look_around(notifiers=3)
+
+
+def look_around(notifiers):
+    """Everything is up and ready, nobody is root, nothing but the edge is published."""
+    eventually("migrations", lambda: sql("SELECT to_regclass('cron_runs') IS NOT NULL") == "t")
+    for service, count in [("redirector", 2), ("webhooks", 2), ("notifier", notifiers), ("cashback-sync", 2), ("cron", 2), ("admin", 1)]:
         settle(service, count)
     code, _, body = fetch(EDGE, "/edge-health")
     require(code == 200, "the edge answers")
@@ -228,3 +241,10 @@ def with_tls():
     require(status == 308 and headers["location"] == "https://127.0.0.1/out/x?y=1", f"HTTP leads to HTTPS: {status} {headers['location']}")
     compose("up", "-d", "--no-deps", "edge")
     eventually("the edge", lambda: fetch(EDGE, "/edge-health")[0] == 200)
+
+
+def last_words():
+    for service in SERVICES:
+        for container in containers(service, all=True):
+            logs = subprocess.run(["docker", "logs", "--tail", "6", container], env=ENV, capture_output=True, text=True)
+            print(f"--- {service} {container}\n{logs.stdout[-1500:]}{logs.stderr[-500:]}", file=sys.stderr)

@@ -3,7 +3,7 @@ import collections
 import contextlib
 import time
 
-from stack import eventually, number, push, require, say, sim, sql
+from stack import containers, eventually, number, push, redis, require, run, say, sim, sql
 
 
 class Tally:
@@ -64,6 +64,22 @@ class Tally:
         require(doubled == 0, f"{name}: {doubled} mails came twice")
         # Nobody knows of what a killed process had asked for; it is told, not sent again.
         require(missing <= unknown, f"{name}: {missing} mails did not come, {unknown} are in doubt")
+
+    def nothing_is_left(self):
+        """No job waits or is dead, wallets add up, and the ledger's chain holds."""
+        dead = sum(int(redis("HLEN", f"{{queue:{queue}}}:dead") or 0) for queue in ("clicks", "email", "sms", "cashback", "payments", "receipts"))
+        waiting = sum(int(redis("LLEN", f"queue:{queue}") or 0) for queue in ("clicks", "email", "sms", "cashback", "payments"))
+        require(dead == 0, f"{dead} dead letters")
+        require(waiting == 0, f"{waiting} jobs wait")
+        require(self.unknown() <= 64, f"{self.unknown()} mails of which nobody knows, more than the one that was killed can have asked for")
+        extra = len(self.recorded()) - len(set(self.shoppers.sent))
+        require(0 <= extra <= len(self.shoppers.refused), f"{extra} clicks are recorded that nobody was answered, {len(self.shoppers.refused)} were not answered")
+        drift = number(
+            "SELECT count(*) FROM wallet_balances b WHERE balance_paise <> (SELECT coalesce(sum(CASE WHEN credit_account = b.account_id THEN amount_paise"
+            " ELSE -amount_paise END), 0) FROM wallet_transactions WHERE b.account_id IN (credit_account, debit_account))"
+        )
+        require(drift == 0, f"{drift} wallets do not add up")
+        run("docker", "exec", containers("admin")[0], "/service", "ledger", "verify")
 
     def table(self):
         heads = ("step", "clicks", "refused", "lost", "mails", "received", "in doubt", "doubled", "seconds")

@@ -204,6 +204,16 @@ def compose(raw):
         rule(services[name]["environment"]["TRUSTED_PROXIES"] == subnet, f"compose: {name} believes other proxies")
 
 
+def swarm(raw):
+    edge, scaler = raw["services"]["edge"], raw["services"]["scaler"]
+    rule(all(port["mode"] == "host" for port in edge["ports"]), "swarm: the edge does not see who comes")
+    rule(scaler["read_only"] is True and scaler["cap_drop"] == ["ALL"], "swarm: the scaler keeps capabilities, or writes")
+    rule(scaler["networks"] == ["data"] and "ports" not in scaler, "swarm: the scaler can be reached, or leads outside")
+    rule("memory" in scaler["deploy"]["resources"]["limits"], "swarm: the scaler has no limit of memory")
+    for name, service in (("edge", edge), ("scaler", scaler)):
+        rule(service["deploy"]["placement"]["constraints"] == ["node.role == manager"], f"swarm: {name} is anywhere")
+
+
 def observability(raw, rules, run_books):
     """What watches the shop is closed like the shop itself, and each alert says what to do."""
     for name, service in raw["services"].items():
@@ -280,6 +290,7 @@ out = Path(sys.argv[1])
 for overlay in ("dev", "prod"):
     kubernetes(overlay, load(out / f"{overlay}.yaml"))
 compose(yaml.safe_load(Path("docker-compose.prod.yml").read_text()))
+swarm(yaml.safe_load(Path("docker-compose.swarm.yml").read_text()))
 observability(
     yaml.safe_load(Path("docker/observability/compose.yml").read_text()),
     yaml.safe_load(Path("docker/observability/prometheus/rules.yml").read_text()),

@@ -43,7 +43,7 @@ touched=""
 trap '[ -z "$touched" ] || rm -f $touched' EXIT
 compose -f docker-compose.prod.yml config > $out/compose.yaml
 if docker stack config --help > /dev/null 2>&1; then
-    sed '/^    depends_on:/d' docker-compose.prod.yml | docker stack config -c - > $out/swarm.yaml
+    sed '/^    depends_on:/d' docker-compose.prod.yml | docker stack config -c - -c docker-compose.swarm.yml > $out/swarm.yaml
 fi
 
 # The rules, the rules played on made-up series, and the dashboards as their source makes them.

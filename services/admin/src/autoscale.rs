@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use config::{Environment, Reader};
 use kv::Kv;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
@@ -41,10 +40,7 @@ fn project_and_service(text: &str) -> Result<(String, String), String> {
 }
 
 /// Looks and acts until SIGTERM.
-pub(crate) async fn run(options: Options, thresholds: Thresholds) -> anyhow::Result<()> {
-    let mut reader = Reader::new(&Environment);
-    let redis = kv::Settings::read(&mut reader);
-    let kv = Kv::connect(&reader.finish(redis)?)?;
+pub(crate) async fn run(options: Options, kv: Kv, thresholds: Thresholds) -> anyhow::Result<()> {
     let fleet = match (options.swarm, options.compose) {
         (Some(service), _) => Fleet::Swarm { service },
         (None, Some((project, service))) => Fleet::Compose { project, service },

@@ -76,18 +76,19 @@ pub(crate) enum Command {
 
 impl Command {
     pub(crate) async fn run(self, settings: Settings) -> anyhow::Result<()> {
-        if matches!(self, Self::Routes) {
-            print(routes::listing().trim_end());
-            return Ok(());
-        }
-        if matches!(self, Self::Openapi) {
-            print(&serde_json::to_string_pretty(&openapi::document())?);
-            return Ok(());
-        }
-        let pool = Pool::connect(&settings.store)?;
         match self {
-            Self::Migrate => migrate(&pool).await,
+            Self::Routes => {
+                print(routes::listing().trim_end());
+                Ok(())
+            }
+            Self::Openapi => {
+                print(&serde_json::to_string_pretty(&openapi::document())?);
+                Ok(())
+            }
+            Self::Autoscale(options) => autoscale::run(options, settings.redis()?, settings.scaling).await,
+            Self::Migrate => migrate(&settings.postgres()?).await,
             Self::Seed { links_base, json, api_token, people } => {
+                let pool = settings.postgres()?;
                 let cipher = settings.cipher.context("VOUCHER_KEY is not set; seed seals voucher codes with it")?;
                 let seeded = seed::run(&pool, &cipher, &links_base).await?;
                 if let Some(token) = api_token {
@@ -107,18 +108,16 @@ impl Command {
             }
             Self::CreateUser { email, role, name, password_file } => {
                 let password = read_password(password_file.as_deref())?;
-                create_user(&pool, &email, name.as_deref().unwrap_or(&email), role, &password).await?;
+                create_user(&settings.postgres()?, &email, name.as_deref().unwrap_or(&email), role, &password).await?;
                 print(&format!("{email} may log in as {role}"));
                 Ok(())
             }
-            Self::Routes | Self::Openapi => Ok(()),
-            Self::Webhooks { deed } => deed.run(&pool).await,
-            Self::Ledger(command) => ledger::run(command, &pool).await,
-            Self::Wallet(command) => statement::run(command, &pool).await,
-            Self::Autoscale(options) => autoscale::run(options, settings.scaling).await,
+            Self::Webhooks { deed } => deed.run(&settings.postgres()?).await,
+            Self::Ledger(command) => ledger::run(command, &settings.postgres()?).await,
+            Self::Wallet(command) => statement::run(command, &settings.postgres()?).await,
             Self::CreateToken { name, scopes } => {
                 let token = password::token()?;
-                store_token(&pool, &name, &token, &scopes).await?;
+                store_token(&settings.postgres()?, &name, &token, &scopes).await?;
                 print(&token);
                 Ok(())
             }

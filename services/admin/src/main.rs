@@ -41,12 +41,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use actix_web::web;
-use anyhow::Context as _;
 use chassis::{Life, Service};
 use domain::job::Queue;
-use kv::Kv;
 use queue::{Producer, Worker};
-use store::Pool;
 use tokio::sync::Semaphore;
 
 use crate::command::Command;
@@ -69,9 +66,7 @@ async fn run(command: Option<Command>, settings: Settings, life: Life) -> anyhow
 }
 
 async fn serve(settings: &Settings, life: &Life) -> anyhow::Result<()> {
-    let redis = settings.kv.as_ref().context("REDIS_URL is not set; `admin serve` needs it")?;
-    let pool = Pool::connect(&settings.store)?;
-    let kv = Kv::connect(redis)?;
+    let (pool, kv) = (settings.postgres()?, settings.redis()?);
     let producer = Producer::new(kv.clone());
     let (postgres, redis) = (pool.clone(), kv.clone());
     life.ready("postgres", move || {

@@ -1,7 +1,10 @@
 //! The console's settings.
 
+use anyhow::Context as _;
 use chassis::remote::Networks;
 use config::Reader;
+use kv::Kv;
+use store::Pool;
 use store::vouchers::Cipher;
 
 use crate::autoscale::Thresholds;
@@ -10,7 +13,8 @@ use crate::socket::Origins;
 /// The settings.
 #[derive(Clone)]
 pub(crate) struct Settings {
-    pub(crate) store: store::Settings,
+    /// Postgres. Serving demands it, and so does nearly every command.
+    pub(crate) store: Option<store::Settings>,
     /// Redis. Serving demands it; commands such as `migrate` do without.
     pub(crate) kv: Option<kv::Settings>,
     pub(crate) http: chassis::http::Settings,
@@ -33,19 +37,35 @@ pub(crate) struct Settings {
 impl Settings {
     /// Reads what serving needs.
     pub(crate) fn for_serving(reader: &mut Reader<'_>) -> Self {
-        let kv = kv::Settings::read(reader);
-        Self::read(reader, Some(kv))
+        let (store, kv) = (store::Settings::read(reader), kv::Settings::read(reader));
+        Self::read(reader, Some(store), Some(kv))
     }
 
-    /// Reads what the commands need: Redis only where it is set.
+    /// Reads what the commands need: Postgres and Redis only where they are set.
     pub(crate) fn for_commands(reader: &mut Reader<'_>) -> Self {
+        let store = if reader.is_set("DATABASE_URL") { Some(store::Settings::read(reader)) } else { None };
         let kv = if reader.is_set("REDIS_URL") { Some(kv::Settings::read(reader)) } else { None };
-        Self::read(reader, kv)
+        Self::read(reader, store, kv)
     }
 
-    fn read(reader: &mut Reader<'_>, kv: Option<kv::Settings>) -> Self {
+    /// Connects to Postgres, if anybody said where it is.
+    pub(crate) fn postgres(&self) -> anyhow::Result<Pool> {
+        let store = self
+            .store
+            .as_ref()
+            .context("DATABASE_URL is not set: Postgres, as postgres://user:password@host:5432/database")?;
+        Ok(Pool::connect(store)?)
+    }
+
+    /// Connects to Redis, if anybody said where it is.
+    pub(crate) fn redis(&self) -> anyhow::Result<Kv> {
+        let kv = self.kv.as_ref().context("REDIS_URL is not set: Redis, as redis://host:6379/0")?;
+        Ok(Kv::connect(kv)?)
+    }
+
+    fn read(reader: &mut Reader<'_>, store: Option<store::Settings>, kv: Option<kv::Settings>) -> Self {
         Self {
-            store: store::Settings::read(reader),
+            store,
             kv,
             http: chassis::http::Settings::read(reader),
             cipher: reader.optional_parsed("VOUCHER_KEY", "the key that seals voucher codes; needed by `admin seed`"),
