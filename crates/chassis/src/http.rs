@@ -14,7 +14,7 @@ use anyhow::Context;
 use config::Reader;
 use socket2::SockRef;
 
-pub use door::{Answer, Asked, Doorman, serve_behind};
+pub use door::{Answer, Asked, Doorman, is_sendable, serve_behind};
 pub use observe::{CORRELATION_HEADER, HotRoute};
 
 use crate::{Life, Pulse};

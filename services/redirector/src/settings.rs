@@ -98,6 +98,9 @@ impl Visits {
         {
             reader.problem("REDIRECT_LANDING_URL: not an http or https URL");
         }
+        if landing.as_deref().is_some_and(|landing| !chassis::http::is_sendable(landing.as_bytes())) {
+            reader.problem("REDIRECT_LANDING_URL: it has control characters, which no header carries");
+        }
         Self {
             schemes: if http_too { Schemes::HttpToo } else { Schemes::HttpsOnly },
             trusted_proxies: reader.default(

@@ -24,7 +24,7 @@ use actix_web::{App, Error, HttpResponse};
 use anyhow::Context;
 use futures_util::future::LocalBoxFuture;
 
-pub use answer::Answer;
+pub use answer::{Answer, is_sendable};
 pub use asked::Asked;
 
 use self::connection::Ending;

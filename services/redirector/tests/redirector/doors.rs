@@ -91,6 +91,31 @@ async fn an_answer_is_the_same_at_the_door_and_in_the_framework() {
 }
 
 #[tokio::test]
+async fn control_characters_are_a_bad_request_at_the_door_and_in_the_framework() {
+    let shop = Shop::open().await;
+    let service = shop.redirector(&[]);
+    let offer = format!("/out/{}", shop.offer.id);
+    let page = |escaped: &str| format!("{offer}?to=https://www.shop.in/{escaped}");
+    // `TE` says nothing that matters here, and is nothing for the door.
+    for way in ["", "TE: trailers\r\n"] {
+        for more in ["Cookie: a\u{1}b\r\n", "X-Request-Id: a\u{7f}b\r\n", "X-Other: a\u{0}b\r\n"] {
+            let mut wire = Wire::open(&service);
+            wire.send(&request("GET", &offer, &format!("{way}{more}")));
+            let head = wire.answer().0;
+            assert!(head.starts_with("HTTP/1.1 400 ") && !head.contains("location: "), "{more:?} {head}");
+        }
+        for escaped in ["%0d%0aset-cookie:%20a=b", "%01", "%7f", "%250a", "%c2%85"] {
+            let mut wire = Wire::open(&service);
+            wire.send(&request("GET", &page(escaped), way));
+            let (head, body) = wire.answer();
+            assert!(head.starts_with("HTTP/1.1 400 ") && !head.contains("location: "), "{escaped} {head}");
+            assert!(body.contains("page-refused"), "{escaped} {body}");
+        }
+    }
+    assert!(shop.clicks().await.is_empty(), "what is refused is no click");
+}
+
+#[tokio::test]
 async fn a_connection_goes_on_whatever_comes_on_it() {
     let shop = Shop::open().await;
     let service = shop.redirector(&[("HTTP_WORKERS", "1")]);

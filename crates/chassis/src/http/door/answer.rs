@@ -17,11 +17,21 @@ pub struct Answer {
     body: Bytes,
     /// Whether a body is only spoken of.
     is_head: bool,
+    /// Whether something was added that cannot be sent.
+    is_broken: bool,
+}
+
+/// Whether a text can be the value of a header: one with an end of line in it would be an answer of somebody else's, and other
+/// control characters no client takes.
+#[must_use]
+pub fn is_sendable(value: &[u8]) -> bool {
+    // All of them are looked at, many at a time: no stop at the first, and no sum wider than a byte.
+    !value.iter().fold(false, |bad, byte| bad | ((*byte < b' ') & (*byte != b'\t')) | (*byte == 127))
 }
 
 impl Answer {
     pub(super) fn new() -> Self {
-        Self { text: Vec::new(), status: StatusCode::OK, body: Bytes::new(), is_head: false }
+        Self { text: Vec::new(), status: StatusCode::OK, body: Bytes::new(), is_head: false, is_broken: false }
     }
 
     /// Throws away what was written of the last answer.
@@ -29,6 +39,7 @@ impl Answer {
         self.text.clear();
         self.body = Bytes::new();
         self.is_head = is_head;
+        self.is_broken = false;
     }
 
     /// An answer without a body. `ready` are headers as they are sent, each with its line's end.
@@ -50,19 +61,15 @@ impl Answer {
         self.number("content-length", u64::try_from(length).unwrap_or(0));
     }
 
-    /// Adds a header; `name` is in lower case. A value with an end of line in it would be an answer of somebody else's: it is
-    /// left out, and so are other control characters' values, which no client takes.
+    /// Adds a header; `name` is in lower case. With a value that is not [sendable](is_sendable) the answer is an error of ours, as
+    /// it is in the framework: whoever lets others choose a value refuses theirs before.
     pub fn header(&mut self, name: &str, value: &[u8]) {
-        // All of them are looked at, many at a time; stopping at the first would be slower for those that are right.
-        let bad = value.iter().filter(|byte| matches!(byte, 0..=8 | 10..=31 | 127)).count() > 0;
-        if bad {
-            tracing::error!(name, "a header's value cannot be sent and is left out");
+        if !is_sendable(value) {
+            tracing::error!(name, "a header's value cannot be sent");
+            self.is_broken = true;
             return;
         }
-        self.text.extend_from_slice(name.as_bytes());
-        self.text.extend_from_slice(b": ");
-        self.text.extend_from_slice(value);
-        self.text.extend_from_slice(b"\r\n");
+        self.line(name, value);
     }
 
     /// Adds a header that is a number.
@@ -75,16 +82,28 @@ impl Answer {
                 break;
             }
         }
-        self.header(name, digits.get(at..).unwrap_or_default());
+        self.line(name, digits.get(at..).unwrap_or_default());
+    }
+
+    fn line(&mut self, name: &str, value: &[u8]) {
+        self.text.reserve(name.len() + value.len() + 4);
+        self.text.extend_from_slice(name.as_bytes());
+        self.text.extend_from_slice(b": ");
+        self.text.extend_from_slice(value);
+        self.text.extend_from_slice(b"\r\n");
     }
 
     /// Its status.
     pub(crate) fn status(&self) -> StatusCode {
-        self.status
+        if self.is_broken { StatusCode::INTERNAL_SERVER_ERROR } else { self.status }
     }
 
     /// What is to be sent. `now` is for the date.
     pub(super) fn finish(&mut self, now: Instant, closes: bool) -> &[u8] {
+        if self.is_broken {
+            self.body = Bytes::new();
+            self.empty(StatusCode::INTERNAL_SERVER_ERROR, b"");
+        }
         if closes {
             self.text.extend_from_slice(b"connection: close\r\n");
         }
@@ -173,6 +192,12 @@ mod tests {
         answer.begin(false);
         answer.empty(StatusCode::FOUND, b"");
         answer.header("location", b"https://x.in/\r\nset-cookie: a=b");
-        assert!(!sent(&mut answer).contains("x.in"));
+        answer.header("x-a", b"b");
+        let text = sent(&mut answer);
+        assert!(text.starts_with("HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\ndate: "), "{text}");
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        answer.begin(false);
+        answer.empty(StatusCode::FOUND, b"");
+        assert!(sent(&mut answer).starts_with("HTTP/1.1 302 Found\r\n"));
     }
 }
