@@ -12,6 +12,7 @@ use domain::click::ClickClass;
 use domain::ids::{ClickId, OfferId, UserId};
 
 use crate::crawlers;
+use crate::recent::Recent;
 use crate::record::Fragment;
 
 /// How many user agents a thread remembers.
@@ -32,7 +33,7 @@ pub(crate) struct UserAgent {
 
 /// Remembers what this thread found out about user agents.
 pub(crate) struct UserAgents {
-    known: RefCell<HashMap<Box<str>, Rc<UserAgent>, foldhash::fast::RandomState>>,
+    known: RefCell<Recent<Rc<str>, Rc<UserAgent>>>,
     /// What is not ASCII is taken for nobody's and not kept.
     unreadable: Rc<UserAgent>,
 }
@@ -40,7 +41,7 @@ pub(crate) struct UserAgents {
 impl Default for UserAgents {
     fn default() -> Self {
         let unreadable = UserAgent { reason: Some("user agent is not ASCII"), record: Fragment::of_user_agent("") };
-        Self { known: RefCell::default(), unreadable: Rc::new(unreadable) }
+        Self { known: RefCell::new(Recent::new(REMEMBERED)), unreadable: Rc::new(unreadable) }
     }
 }
 
@@ -54,15 +55,11 @@ impl UserAgents {
     }
 
     fn recognise(&self, text: &str) -> Rc<UserAgent> {
-        if let Some(known) = self.known.borrow().get(text) {
+        if let Some(known) = self.known.borrow_mut().get(text) {
             return known.clone();
         }
         let found = Rc::new(UserAgent { reason: crawlers::recognise(text), record: Fragment::of_user_agent(text) });
-        let mut known = self.known.borrow_mut();
-        if known.len() >= REMEMBERED {
-            known.clear();
-        }
-        known.insert(text.into(), found.clone());
+        self.known.borrow_mut().put(text.into(), found.clone());
         found
     }
 }

@@ -1,12 +1,14 @@
 //! Which shopper it is: by the backend's session token, or by the signed token in a link we sent.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::rc::Rc;
 
 use actix_web::http::header::HeaderMap;
 use config::SecretString;
 use domain::ids::UserId;
 use shopper::{Pass, Tokens};
+
+use crate::recent::Recent;
 
 /// How many recognised tokens a thread remembers.
 const REMEMBERED: usize = 10_000;
@@ -16,7 +18,7 @@ pub(crate) struct Shoppers {
     sessions: Tokens,
     links: Tokens,
     cookie: String,
-    known: RefCell<HashMap<String, Pass>>,
+    known: RefCell<Recent<Rc<str>, Pass>>,
 }
 
 impl Shoppers {
@@ -26,7 +28,7 @@ impl Shoppers {
             sessions: Tokens::sessions(sessions),
             links: Tokens::links(links),
             cookie: cookie.to_owned(),
-            known: RefCell::default(),
+            known: RefCell::new(Recent::new(REMEMBERED)),
         }
     }
 
@@ -47,15 +49,11 @@ impl Shoppers {
     fn check(&self, kind: &str, token: &str, tokens: &Tokens, now: u64) -> Option<UserId> {
         // The kind is part of the name, or a remembered session token would pass as a link token.
         let name = format!("{kind} {token}");
-        if let Some(pass) = self.known.borrow().get(&name) {
+        if let Some(pass) = self.known.borrow_mut().get(&*name) {
             return (pass.expires_at > now).then_some(pass.user);
         }
         let pass = tokens.check(token)?;
-        let mut known = self.known.borrow_mut();
-        if known.len() >= REMEMBERED {
-            known.clear();
-        }
-        known.insert(name, pass);
+        self.known.borrow_mut().put(name.into(), pass);
         Some(pass.user)
     }
 }

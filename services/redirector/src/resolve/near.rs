@@ -1,23 +1,30 @@
 //! What one HTTP thread has just looked up, so that a known offer costs no lock and no wait.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use domain::ids::OfferId;
 
 use super::{Catalogue, Entry, ResolveError};
+use crate::recent::Recent;
 
 /// How many offers a thread remembers.
 const REMEMBERED: usize = 10_000;
 
 /// A thread's part of the catalogue. It holds for as long as memory's own entry would, and until the next change of any offer.
-#[derive(Default)]
-pub(crate) struct Near {
-    entries: RefCell<HashMap<OfferId, Arc<Entry>, foldhash::fast::RandomState>>,
-    /// How many changes the catalogue had heard of when the first of these was looked up.
-    changes: Cell<u64>,
+pub(crate) struct Near(RefCell<Recent<OfferId, Seen>>);
+
+struct Seen {
+    entry: Arc<Entry>,
+    /// How many changes the catalogue had heard of when it was looked up.
+    changes: u64,
+}
+
+impl Default for Near {
+    fn default() -> Self {
+        Self(RefCell::new(Recent::new(REMEMBERED)))
+    }
 }
 
 impl Near {
@@ -29,27 +36,15 @@ impl Near {
         }
         // Boxed: the longer way must not make every click's future large.
         let entry = Box::pin(catalogue.find(id)).await?;
-        // What was looked up while a change came in may be of before it.
-        if catalogue.changes() == changes {
-            self.keep(id, entry.clone());
-        }
+        // What was looked up while a change came in may be of before it: it counts as of before.
+        self.0.borrow_mut().put(id, Seen { entry: entry.clone(), changes });
         Ok(entry)
     }
 
     fn get(&self, catalogue: &Catalogue, id: OfferId, changes: u64) -> Option<Arc<Entry>> {
-        if self.changes.replace(changes) != changes {
-            self.entries.borrow_mut().clear();
-        }
-        let entry = self.entries.borrow().get(&id).filter(|entry| catalogue.is_fresh(entry))?.clone();
+        let mut recent = self.0.borrow_mut();
+        let seen = recent.get(&id).filter(|seen| seen.changes == changes && catalogue.is_fresh(&seen.entry))?;
         catalogue.hits().memory.fetch_add(1, Ordering::Relaxed);
-        Some(entry)
-    }
-
-    fn keep(&self, id: OfferId, entry: Arc<Entry>) {
-        let mut entries = self.entries.borrow_mut();
-        if entries.len() >= REMEMBERED {
-            entries.clear();
-        }
-        entries.insert(id, entry);
+        Some(seen.entry.clone())
     }
 }
