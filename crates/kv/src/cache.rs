@@ -11,6 +11,19 @@ pub async fn get(kv: &Kv, key: &str) -> Result<Option<String>, KvError> {
     kv.commands().get(key).await.map_err(tried("reading a cached value"))
 }
 
+/// The values under `keys`, in their order, in one round trip.
+pub async fn get_many(kv: &Kv, keys: &[String]) -> Result<Vec<Option<String>>, KvError> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    // One GET a key in one pipeline: keys of a cluster may live in several slots.
+    let mut pipe = redis::Pipeline::with_capacity(keys.len());
+    for key in keys {
+        pipe.get(key);
+    }
+    pipe.query_async(&mut kv.commands()).await.map_err(tried("reading cached values"))
+}
+
 /// Keeps `value` for `ttl`.
 pub async fn set(kv: &Kv, key: &str, value: &str, ttl: Duration) -> Result<(), KvError> {
     kv.commands().set_ex(key, value, ttl.as_secs().max(1)).await.map_err(tried("caching a value"))

@@ -88,6 +88,7 @@ async fn run(settings: Settings, life: chassis::Life) -> anyhow::Result<()> {
 
     let tasks = life.tasks();
     tasks.spawn(lint::at_start(pool.clone(), schemes, life.shutdown()));
+    tasks.spawn(catalogue.clone().look_again(life.shutdown()));
     tasks.spawn(changes::follow(pool, catalogue, life.shutdown()));
     tasks.spawn(queue::presence::show(kv.clone(), "redirector", life.shutdown()));
     tasks.spawn(spool::replay(spool.clone(), queue::Producer::new(kv), health, life.shutdown()));

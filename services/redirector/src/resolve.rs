@@ -1,9 +1,11 @@
 //! From an offer's id to its terms: memory, then Redis, then Postgres.
 //!
-//! What is in memory is served at once for some seconds. After that one request has it loaded anew while the others
+//! What is in memory is served at once for some seconds. After that it is looked at again (see `again`) while requests
 //! still get it, and what cannot be loaded because Redis and Postgres are away is served for as long as memory keeps it.
 //! A change in the catalogue is heard (see `changes`) and forgets the entry at once, wherever it is held.
 
+mod again;
+mod looked;
 mod mark;
 mod near;
 
@@ -21,6 +23,8 @@ use serde::de::DeserializeOwned;
 use store::{Pool, StoreError};
 use tokio_util::task::TaskTracker;
 
+use self::again::Due;
+use self::looked::{Looked, Print};
 use self::mark::{DOUBTED, FORGOTTEN, Mark};
 pub(crate) use self::near::Near;
 use crate::record::{Fragment, Terms};
@@ -79,7 +83,9 @@ pub(crate) enum Found {
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) found: Found,
-    loaded: Instant,
+    print: Print,
+    looked: Looked,
+    /// Whether somebody looks at it now.
     reloading: AtomicBool,
     own: Mark,
     merchant: Option<Arc<Mark>>,
@@ -99,8 +105,9 @@ pub(crate) enum ResolveError {
 
 struct HeldMerchant {
     checked: Option<Arc<Merchant>>,
+    print: Print,
     mark: Arc<Mark>,
-    loaded: Instant,
+    looked: Looked,
 }
 
 /// How often each tier knew the answer.
@@ -126,6 +133,7 @@ struct Inner {
     schemes: Schemes,
     hits: Hits,
     changes: AtomicU64,
+    due: Due,
     tasks: TaskTracker,
     health: Arc<Health>,
 }
@@ -143,8 +151,8 @@ impl Catalogue {
         let offers = offers.build_with_hasher(RandomState::default());
         let merchants = Cache::builder().max_capacity(keeping.entries).time_to_live(keeping.stale);
         let merchants = merchants.build_with_hasher(RandomState::default());
-        let (hits, changes) = (Hits::default(), AtomicU64::new(0));
-        Self(Arc::new(Inner { pool, kv, offers, merchants, keeping, schemes, hits, changes, tasks, health }))
+        let (hits, changes, due) = (Hits::default(), AtomicU64::new(0), Due::default());
+        Self(Arc::new(Inner { pool, kv, offers, merchants, keeping, schemes, hits, changes, due, tasks, health }))
     }
 
     /// What `id` leads to.
@@ -157,7 +165,7 @@ impl Catalogue {
             inner.hits.memory.fetch_add(1, Ordering::Relaxed);
             return Ok(entry);
         }
-        let (mark, age) = (entry.mark(), entry.loaded.elapsed());
+        let (mark, age) = (entry.mark(), entry.looked.age());
         if mark == FORGOTTEN {
             inner.offers.invalidate(&id).await;
             return inner.offers.try_get_with(id, Box::pin(self.load(id))).await.map_err(ResolveError::Shared);
@@ -167,8 +175,7 @@ impl Catalogue {
             return Ok(self.reload(id, entry).await);
         }
         if !is_reloading {
-            let (catalogue, held) = (self.clone(), entry.clone());
-            inner.tasks.spawn(async move { catalogue.reload(id, held).await });
+            inner.due.add(id, entry.clone());
         }
         inner.hits.stale.fetch_add(1, Ordering::Relaxed);
         Ok(entry)
@@ -176,7 +183,7 @@ impl Catalogue {
 
     /// Whether an entry can be served without a second look.
     fn is_fresh(&self, entry: &Entry) -> bool {
-        entry.mark() == 0 && entry.loaded.elapsed() < self.0.keeping.fresh
+        entry.mark() == 0 && entry.looked.age() < self.0.keeping.fresh
     }
 
     /// How many changes have been heard of.
@@ -209,10 +216,10 @@ impl Catalogue {
     }
 
     async fn load(&self, id: OfferId) -> Result<Arc<Entry>, ResolveError> {
-        let loaded = Instant::now();
-        let terms = self.offer_terms(id).await?;
+        let looked = Looked::at(Instant::now());
+        let (terms, print) = self.offer_terms(id).await?;
         let Some(terms) = terms else {
-            return Ok(Arc::new(Entry::new(Found::Unknown, loaded, None)));
+            return Ok(Arc::new(Entry::new(Found::Unknown, print, looked, None)));
         };
         let held = self.merchant(terms.merchant_id).await?;
         let found = match &held.checked {
@@ -226,10 +233,10 @@ impl Catalogue {
                 }
             },
         };
-        Ok(Arc::new(Entry::new(found, loaded, Some(held.mark.clone()))))
+        Ok(Arc::new(Entry::new(found, print, looked, Some(held.mark.clone()))))
     }
 
-    async fn offer_terms(&self, id: OfferId) -> Result<Option<OfferTerms>, ResolveError> {
+    async fn offer_terms(&self, id: OfferId) -> Result<(Option<OfferTerms>, Print), ResolveError> {
         let key = keys::redirect_url(id);
         if let Some(cached) = self.cached::<OfferTerms>(&key).await {
             return Ok(cached);
@@ -239,18 +246,24 @@ impl Catalogue {
             store::catalogue::find_offer(&client, id).await
         };
         let terms = self.ask(read).await?.map(OfferTerms::from);
-        self.cache(key, terms.as_ref()).await;
-        Ok(terms)
+        let print = self.cache(key, terms.as_ref()).await;
+        Ok((terms, print))
     }
 
     async fn merchant(&self, id: MerchantId) -> Result<Arc<HeldMerchant>, ResolveError> {
         let merchants = &self.0.merchants;
         if let Some(held) = merchants.get(&id).await {
             let mark = held.mark.get();
-            if mark == 0 && held.loaded.elapsed() < self.0.keeping.fresh {
+            if mark == 0 && held.looked.age() < self.0.keeping.fresh {
                 return Ok(held);
             }
             return match self.load_merchant(id).await {
+                // As it was: its offers need not be made anew.
+                Ok(loaded) if loaded.print == held.print && held.mark.get() == 0 => {
+                    held.looked.renew(&loaded.looked);
+                    merchants.insert(id, held.clone()).await;
+                    Ok(held)
+                }
                 Ok(loaded) => {
                     merchants.insert(id, loaded.clone()).await;
                     Ok(loaded)
@@ -263,9 +276,9 @@ impl Catalogue {
     }
 
     async fn load_merchant(&self, id: MerchantId) -> Result<Arc<HeldMerchant>, ResolveError> {
-        let loaded = Instant::now();
+        let looked = Looked::at(Instant::now());
         let key = keys::redirect_merchant(id);
-        let terms = if let Some(cached) = self.cached::<MerchantTerms>(&key).await {
+        let (terms, print) = if let Some(cached) = self.cached::<MerchantTerms>(&key).await {
             cached
         } else {
             let read = async {
@@ -273,12 +286,12 @@ impl Catalogue {
                 store::catalogue::find_merchant(&client, id).await
             };
             let terms = self.ask(read).await?.map(MerchantTerms::from);
-            self.cache(key, terms.as_ref()).await;
-            terms
+            let print = self.cache(key, terms.as_ref()).await;
+            (terms, print)
         };
         let checked = terms.ok_or(Unusable::NoMerchant).and_then(|terms| Merchant::check(id, &terms, self.0.schemes));
         let checked = checked.map(Arc::new).inspect_err(|error| error.tell(id));
-        Ok(Arc::new(HeldMerchant { checked: checked.ok(), mark: Arc::default(), loaded }))
+        Ok(Arc::new(HeldMerchant { checked: checked.ok(), print, mark: Arc::default(), looked }))
     }
 
     async fn ask<T>(&self, read: impl Future<Output = Result<T, StoreError>>) -> Result<T, ResolveError> {
@@ -291,8 +304,8 @@ impl Catalogue {
         answer
     }
 
-    /// What Redis holds: `Some(None)` when it knows that there is nothing. Trouble is a miss.
-    async fn cached<T: DeserializeOwned>(&self, key: &str) -> Option<Option<T>> {
+    /// What Redis holds: `None` in it when it knows that there is nothing. Trouble is a miss.
+    async fn cached<T: DeserializeOwned>(&self, key: &str) -> Option<(Option<T>, Print)> {
         if self.0.health.is_down() {
             return None;
         }
@@ -301,17 +314,17 @@ impl Catalogue {
             .inspect_err(|error| tracing::warn!(key, %error, "a cached entry cannot be read"))
             .ok()?;
         self.0.hits.redis.fetch_add(1, Ordering::Relaxed);
-        Some(terms)
+        Some((terms, Print::of(&text)))
     }
 
     /// Puts terms into Redis. They are only a shortcut, so trouble is passed over.
-    async fn cache<T: Serialize>(&self, key: String, terms: Option<&T>) {
+    async fn cache<T: Serialize>(&self, key: String, terms: Option<&T>) -> Print {
         let ttl = if terms.is_some() { REDIS_TTL } else { REDIS_NEGATIVE_TTL };
-        if !self.0.health.is_down()
-            && let Ok(text) = serde_json::to_string(&terms)
-        {
+        let text = serde_json::to_string(&terms).unwrap_or_default();
+        if !self.0.health.is_down() && !text.is_empty() {
             let _not_cached = tokio::time::timeout(REDIS_LIMIT, kv::cache::set(&self.0.kv, &key, &text, ttl)).await;
         }
+        Print::of(&text)
     }
 
     /// Forgets an offer in memory and in Redis.
@@ -397,8 +410,8 @@ fn offer(id: OfferId, terms: &OfferTerms, merchant: &Arc<Merchant>) -> Result<Of
 }
 
 impl Entry {
-    fn new(found: Found, loaded: Instant, merchant: Option<Arc<Mark>>) -> Self {
-        Self { found, loaded, reloading: AtomicBool::new(false), own: Mark::default(), merchant }
+    fn new(found: Found, print: Print, looked: Looked, merchant: Option<Arc<Mark>>) -> Self {
+        Self { found, print, looked, reloading: AtomicBool::new(false), own: Mark::default(), merchant }
     }
 
     fn mark(&self) -> u8 {

@@ -78,6 +78,43 @@ async fn redis_keeps_what_was_looked_up_and_forgets_it_after_its_time() {
 }
 
 #[tokio::test]
+async fn the_second_look_finds_what_was_not_heard() {
+    let shop = Shop::open().await;
+    let mut offers = vec![shop.offer.id];
+    for _ in 0..20 {
+        offers.push(shop.add_offer(|_| {}).await);
+    }
+    let settings = [("REDIRECT_MEMORY_SECONDS", "1"), ("REDIRECT_LIMIT", "100000"), ("HTTP_WORKERS", "1")];
+    let service = shop.redirector(&settings);
+    eventually_true("listening", SOON, async || service.logs().contains("listening for changes")).await;
+    let page = async |offer| {
+        let answer = shop.click(&service, offer, "192.0.2.7").send().await.unwrap();
+        location(&answer)
+    };
+    for offer in &offers {
+        assert!(page(*offer).await.as_str().contains("shoes"));
+    }
+    // Another replica has heard of a change and left what it found in Redis; this one has not.
+    let mut redis = shop.connection().await;
+    let key = format!("redirect:url:{}", offers[7]);
+    let text: String = redis.get(&key).await.unwrap();
+    let _: () = redis.set(&key, text.replace("shoes", "boots")).await.unwrap();
+    eventually_true("the offer's new page", SOON, async || page(offers[7]).await.as_str().contains("boots")).await;
+    for offer in offers.iter().filter(|offer| **offer != offers[7]) {
+        assert!(page(*offer).await.as_str().contains("shoes"), "its neighbours are as they were");
+    }
+    let key = format!("redirect:merchant:{}", shop.merchant.id);
+    let text: String = redis.get(&key).await.unwrap();
+    let _: () = redis.set(&key, text.replace("HASH", "OTHER")).await.unwrap();
+    for offer in &offers {
+        eventually_true("the merchant's new link", SOON, async || page(*offer).await.path() == "/g/OTHER/").await;
+    }
+    // What Redis has forgotten, Postgres knows.
+    let _: () = kv::redis::cmd("FLUSHALL").query_async(&mut redis).await.unwrap();
+    eventually_true("the page as it is", SOON, async || page(offers[7]).await.as_str().contains("shoes")).await;
+}
+
+#[tokio::test]
 async fn without_postgres_known_offers_go_on_and_others_say_so() {
     let shop = Shop::open().await;
     let other = shop.add_offer(|_| {}).await;
