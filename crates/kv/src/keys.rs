@@ -46,6 +46,9 @@ pub fn redirect_merchant(merchant: MerchantId) -> String {
     format!("redirect:merchant:{merchant}")
 }
 
+/// A channel that nobody hears: what the redirector publishes there goes to the replicas, which shows that they go on.
+pub const REDIRECT_REPLICAS: &str = "redirect:replicas";
+
 /// Appends the redirector's counter for a client to `key`, which is used again by those who write thousands a second. IPv6
 /// clients are counted by their /64, since that is what one subscriber gets.
 pub fn redirect_limit(client: IpAddr, key: &mut String) {

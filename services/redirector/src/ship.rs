@@ -67,8 +67,23 @@ pub(crate) struct Route {
     pub(crate) spool: Spool,
     pub(crate) limiter: Arc<Limiter>,
     pub(crate) health: Arc<Health>,
-    /// How long Redis may take to acknowledge before the clicks are spooled.
+    /// How long Redis may take to acknowledge before the clicks are spooled; its replicas, where they are waited for, have a part of it.
     pub(crate) patience: Duration,
+}
+
+impl Route {
+    /// What asks Redis whether enough replicas have what was written; `None` where nobody wants to know. It answers with their number.
+    fn wait(&self) -> Option<redis::Cmd> {
+        let wanted = self.kv.wait_replicas();
+        // So long that the answer still comes within our patience: without it nobody knows what Redis has.
+        let limit = self.patience.as_millis() * 3 / 4;
+        (wanted > 0).then(|| redis::cmd("WAIT").arg(wanted).arg(limit.max(1).to_string()).take())
+    }
+
+    /// Whether the answer to [`wait`](Self::wait) says that there are enough.
+    fn is_replicated(&self, answer: Option<&Value>) -> bool {
+        matches!(answer, Some(Value::Int(have)) if *have >= i64::from(self.kv.wait_replicas()))
+    }
 }
 
 /// The way of this thread's clicks.
@@ -82,6 +97,8 @@ struct Inner {
     wake: Notify,
     connection: RefCell<Option<MultiplexedConnection>>,
     list: String,
+    /// Goes along with each batch where replicas are waited for.
+    wait: Option<redis::Cmd>,
 }
 
 #[derive(Default)]
@@ -110,6 +127,7 @@ struct Arrival {
 const MOST_TURNS: usize = 8;
 /// and with how many clicks it does not.
 const FULL: usize = 128;
+const TOO_FEW: (redis::ErrorKind, &str) = (redis::ErrorKind::Io, "too few replicas have what was written");
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_millis(500);
 
@@ -117,6 +135,7 @@ impl Ship {
     /// Begins to work on the current thread, which must be an HTTP thread.
     pub(crate) fn launch(route: Route) -> Self {
         let inner = Rc::new(Inner {
+            wait: route.wait(),
             route,
             open: RefCell::default(),
             spare: RefCell::default(),
@@ -276,6 +295,10 @@ impl Inner {
                 let _expiry = replies.next();
             }
         }
+        if self.wait.is_some() && !self.route.is_replicated(replies.next().as_ref()) {
+            // Too few replicas: a fail-over in this moment could lose them. They are spooled, as if Redis had not answered.
+            return Err(TOO_FEW.into());
+        }
         Ok(())
     }
 
@@ -303,6 +326,9 @@ impl Inner {
                 expire.arg("PEXPIREAT").arg(&key).arg(count.ends_ms);
                 pipe.add_command(expire);
             }
+        }
+        if let Some(wait) = &self.wait {
+            pipe.add_command(wait.clone());
         }
         pipe
     }
@@ -353,15 +379,25 @@ impl Inner {
         }
     }
 
-    /// A connection that has shown that it takes writes: a replica would refuse the next click.
+    /// A connection that has shown that it takes writes: a replica would refuse the next click. Where replicas are waited for, enough
+    /// of them are there.
     async fn dial(&self) -> Result<MultiplexedConnection, String> {
         let mut connection = self.route.kv.blocking(Duration::ZERO).await.map_err(|error| error.to_string())?;
         connection.set_response_timeout(self.route.patience);
         let role: Vec<Value> =
             redis::cmd("ROLE").query_async(&mut connection).await.map_err(|error| error.to_string())?;
-        match role.first() {
-            Some(Value::BulkString(role)) if role == b"slave" => Err("it is a replica".to_owned()),
-            _ => Ok(connection),
+        if matches!(role.first(), Some(Value::BulkString(role)) if role == b"slave") {
+            return Err("it is a replica".to_owned());
         }
+        if let Some(wait) = &self.wait {
+            // A replica that stands still is connected all the same. What is published goes to it, and only one that goes on says so.
+            let publish = redis::cmd("PUBLISH").arg(keys::REDIRECT_REPLICAS).arg("").take();
+            publish.exec_async(&mut connection).await.map_err(|error| error.to_string())?;
+            let have: Value = wait.query_async(&mut connection).await.map_err(|error| error.to_string())?;
+            if !self.route.is_replicated(Some(&have)) {
+                return Err("it has too few replicas".to_owned());
+            }
+        }
+        Ok(connection)
     }
 }

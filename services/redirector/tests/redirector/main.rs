@@ -6,5 +6,6 @@ mod classes;
 mod doors;
 mod limits;
 mod outages;
+mod replicas;
 mod shop;
 mod stats;

@@ -221,7 +221,7 @@ async fn serial_a_full_spool_sends_nobody_off_without_a_record() {
 }
 
 /// The files with clicks in the spool.
-fn segments(shop: &Shop) -> Vec<std::path::PathBuf> {
+pub(crate) fn segments(shop: &Shop) -> Vec<std::path::PathBuf> {
     let slots = std::fs::read_dir(shop.spool.path()).unwrap().filter_map(Result::ok);
     let files = slots.flat_map(|slot| std::fs::read_dir(slot.path()).unwrap().filter_map(Result::ok));
     files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|kind| kind != "pushed")).collect()
