@@ -26,7 +26,7 @@ def autoscale(tally):
     database = ["-e", f"DATABASE_URL={(FOLDER / 'secrets/database_url').read_text()}", "-e", f"REDIS_URL={(FOLDER / 'secrets/redis_url').read_text()}"]
     scaler = run("docker", "run", "-d", "--user", "0", "--network", f"{PROJECT}_data", "-v", f"{socket}:/var/run/docker.sock", *thresholds, *database, image, "autoscale", "--compose", f"{PROJECT}/notifier")
     try:
-        tally.push(2500)
+        tally.burst()
         eventually("five notifiers by themselves", lambda: len(containers("notifier")) == 5)
         tally.all_mails()
         eventually("two notifiers by themselves", lambda: len(containers("notifier")) == 2, 180)

@@ -154,6 +154,8 @@ def prepare():
     (FOLDER / "secrets").mkdir()
     for name in re.findall(r"file: \./(secrets/\S+) }", (FOLDER / "docker-compose.prod.yml").read_text()):
         (FOLDER / name).write_text("-")
+    # What a run that was killed left.
+    compose("down", "-v", "-t", "5")
     compose("up", "-d", "--no-deps", "provider-sim")
     settings()
 

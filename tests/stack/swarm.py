@@ -49,7 +49,7 @@ def decisions():
 
 def scaled_by_itself(tally):
     before = len(decisions())
-    tally.push(2500)
+    tally.burst()
     eventually("five notifiers by themselves", lambda: len(containers("notifier")) == 5)
     tally.all_mails()
     eventually("two notifiers by themselves", lambda: len(containers("notifier")) == 2, 180)
@@ -110,8 +110,8 @@ except BaseException:
 finally:
     if not os.environ.get("KEEP"):
         subprocess.run(["docker", "stack", "rm", PROJECT], env=ENV, capture_output=True)
-        eventually("the stack's end", lambda: not subprocess.run(["docker", "ps", "-q", "--filter", f"label=com.docker.stack.namespace={PROJECT}"], env=ENV, capture_output=True).stdout.strip())
-        volumes = run("docker", "volume", "ls", "-q", "--filter", f"label=com.docker.stack.namespace={PROJECT}").split()
-        subprocess.run(["docker", "volume", "rm", *volumes], env=ENV, capture_output=True)
+        label = f"label=com.docker.stack.namespace={PROJECT}"
+        eventually("the stack's end", lambda: not run("docker", "ps", "-aq", "--filter", label))
+        run("docker", "volume", "rm", *run("docker", "volume", "ls", "-q", "--filter", label).split())
         if swarm != "active":
             subprocess.run(["docker", "swarm", "leave", "--force"], env=ENV, capture_output=True)

@@ -19,6 +19,11 @@ class Tally:
         push("email", self.make(self.pushed, count))
         self.pushed += count
 
+    def burst(self):
+        """More than a thousand mails wait for some seconds, so that a scaler sees them: their provider takes its time at first."""
+        sim("/_sim/faults", {"provider": "sendgrid", "fault": "latency", "ms": 1000, "times": 1000})
+        self.push(2500)
+
     def decided(self):
         """Mails that are decided: taken by the provider, or asked for when the process was killed, so that nobody knows."""
         return number("SELECT count(*) FROM notifications WHERE event_key LIKE 'load:%' AND (sent_at IS NOT NULL OR status = 'unknown')")
@@ -71,7 +76,8 @@ class Tally:
         waiting = sum(int(redis("LLEN", f"queue:{queue}") or 0) for queue in ("clicks", "email", "sms", "cashback", "payments"))
         require(dead == 0, f"{dead} dead letters")
         require(waiting == 0, f"{waiting} jobs wait")
-        require(self.unknown() <= 64, f"{self.unknown()} mails of which nobody knows, more than the one that was killed can have asked for")
+        # EMAIL_CONCURRENCY, and an eighth more that stand ready (ADR 40).
+        require(self.unknown() <= 72, f"{self.unknown()} mails of which nobody knows, more than the one that was killed can have claimed")
         extra = len(self.recorded()) - len(set(self.shoppers.sent))
         require(0 <= extra <= len(self.shoppers.refused), f"{extra} clicks are recorded that nobody was answered, {len(self.shoppers.refused)} were not answered")
         drift = number(
