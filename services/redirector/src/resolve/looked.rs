@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn texts_have_prints_of_their_own() {
-        assert_eq!(Print::of("shoes"), Print::of(&"shoes".to_owned()));
+        assert_eq!(Print::of("shoes"), Print::of(String::from("shoes").as_str()));
         assert!(Print::of("shoes") != Print::of("boots") && Print::of("") != Print::of("null"));
     }
 }

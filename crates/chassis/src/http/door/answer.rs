@@ -26,7 +26,8 @@ pub struct Answer {
 #[must_use]
 pub fn is_sendable(value: &[u8]) -> bool {
     // All of them are looked at, many at a time: no stop at the first, and no sum wider than a byte.
-    !value.iter().fold(false, |bad, byte| bad | ((*byte < b' ') & (*byte != b'\t')) | (*byte == 127))
+    let controls = value.iter().map(|byte| u8::from(byte.is_ascii_control() && *byte != b'\t'));
+    controls.fold(0, |bad, one| bad | one) == 0
 }
 
 impl Answer {
