@@ -165,6 +165,8 @@ pub struct Click {
     pub class: String,
     /// When.
     pub clicked_at: DateTime<Utc>,
+    /// What it belongs to, if it said so.
+    pub carried: Carried,
 }
 
 /// Finds clicks, in no certain order; unknown ids are left out.
@@ -189,6 +191,11 @@ pub async fn carried(
         .collect()
 }
 
+/// A trace alone is none of ours: it says nothing that people search for.
+fn carried_by(correlation_id: Option<String>, traceparent: Option<String>) -> Carried {
+    if correlation_id.is_none() { Carried::default() } else { Carried { traceparent, correlation_id } }
+}
+
 fn click(row: &Row) -> Result<Click, StoreError> {
     Ok(Click {
         id: row.try_get(0)?,
@@ -201,5 +208,6 @@ fn click(row: &Row) -> Result<Click, StoreError> {
         offer_version: row.try_get(7)?,
         class: row.try_get(8)?,
         clicked_at: row.try_get(9)?,
+        carried: carried_by(row.try_get(10)?, row.try_get(11)?),
     })
 }

@@ -104,12 +104,24 @@ pub(super) async fn award(
             written.push(change);
         }
     }
-    let clicks: Vec<_> = written.iter().map(|change| change.award.click_id).collect();
-    let carried = clicks::carried(client, &clicks).await?;
+    let carried = carried(client, &written).await?;
     post(client, &mut written, &carried).await?;
     let tellings: Vec<_> = written.iter().filter_map(|change| telling(change, &carried)).collect();
     try_join(write(client, &written, cause), notices::tell(client, &tellings)).await?;
     Ok(count(written.iter().filter(|written| written.entry.is_some()).count()))
+}
+
+/// What the clicks of the changes belong to. A click that was found just now said it itself.
+async fn carried(
+    client: &impl GenericClient,
+    written: &[Written<'_>],
+) -> Result<HashMap<ClickId, Carried>, StoreError> {
+    let silent = written.iter().filter(|change| change.award.click.is_none());
+    let silent: Vec<_> = silent.map(|change| change.award.click_id).collect();
+    let mut carried = clicks::carried(client, &silent).await?;
+    let found = written.iter().filter_map(|change| change.award.click);
+    carried.extend(found.map(|click| (click.id, click.carried.clone())));
+    Ok(carried)
 }
 
 /// One cashback's step.
@@ -168,8 +180,13 @@ async fn standings(
     client: &impl GenericClient,
     awards: &[Award<'_>],
 ) -> Result<HashMap<TransactionId, Kept>, StoreError> {
-    let ids = column!(awards, award => award.transaction.id);
+    // Whoever found its click just now has none: cashback begins with the click.
+    let matched = awards.iter().filter(|award| award.click.is_none());
+    let ids: Vec<_> = matched.map(|award| award.transaction.id).collect();
     let mut kept = HashMap::new();
+    if ids.is_empty() {
+        return Ok(kept);
+    }
     for row in query(client, sql!("cashback/standings.sql"), &[&ids]).await? {
         let wrong = |error: MoneyError| StoreError::WrongRow(error.to_string());
         let cashback = Kept {
