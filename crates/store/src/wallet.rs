@@ -5,10 +5,12 @@ pub mod chain;
 mod poster;
 mod statement;
 
+use std::collections::HashMap;
+
 use deadpool_postgres::GenericClient;
 use domain::ids::{AccountId, UserId, WalletTransactionId};
 use domain::money::Paise;
-use domain::wallet::Transfer;
+use domain::wallet::{Account, Transfer};
 use serde_json::Value;
 use telemetry::propagation::current_correlation;
 use tokio_postgres::Row;
@@ -17,6 +19,7 @@ pub use poster::Poster;
 pub use statement::{Change, Line, Origin, Purchase, Step, pending, statement};
 
 use crate::statements::{query, query_one, query_opt};
+use crate::transactions::column;
 use crate::{StoreError, sql};
 
 /// Why a transfer was not posted.
@@ -91,17 +94,49 @@ pub async fn post_many(client: &impl GenericClient, transfers: &[Transfer]) -> R
     if transfers.is_empty() {
         return Ok(Vec::new());
     }
-    let ids: Vec<_> = transfers.iter().map(|_| WalletTransactionId::generate()).collect();
-    let debits: Vec<_> = transfers.iter().map(|transfer| transfer.debit.id()).collect();
-    let credits: Vec<_> = transfers.iter().map(|transfer| transfer.credit.id()).collect();
-    let amounts: Vec<_> = transfers.iter().map(|transfer| transfer.amount).collect();
-    let kinds: Vec<_> = transfers.iter().map(|transfer| transfer.kind.word()).collect();
-    let keys: Vec<_> = transfers.iter().map(|transfer| transfer.key.as_str()).collect();
-    let reasons: Vec<_> = transfers.iter().map(|transfer| correlated(&transfer.reason)).collect();
-    let rows =
-        query(client, sql!("wallet/post_transfers.sql"), &[&ids, &debits, &credits, &amounts, &kinds, &keys, &reasons])
-            .await?;
+    let transfers: Vec<_> = transfers.iter().map(|transfer| (WalletTransactionId::generate(), transfer)).collect();
+    let rows = query_named(client, sql!("wallet/post_transfers.sql"), &transfers).await?;
     Ok(rows.iter().map(posted).collect::<Result<_, _>>()?)
+}
+
+/// Posts transfers of wallets that come once each, by keys that are new, all or none; answers in their order. What callers who
+/// know nothing of one another want is nearly always that, and where they are few it costs much less than [`post_many`].
+/// Whatever else they want is refused as a whole. For connections that look rows up by key: see the function in Postgres.
+async fn post_apart(client: &impl GenericClient, transfers: &[Transfer]) -> Result<Vec<Posted>, LedgerError> {
+    let named: Vec<_> = transfers.iter().map(|transfer| (WalletTransactionId::generate(), transfer)).collect();
+    // Wallets are locked in the order of their ids, as everywhere.
+    let mut by_wallet = named.clone();
+    by_wallet.sort_unstable_by_key(|(_, transfer)| wallet_of(transfer));
+    let rows = query_named(client, sql!("wallet/post_apart.sql"), &by_wallet).await?;
+    let answers = rows.iter().map(|row| posted(row).map(|posted| (posted.id, posted)));
+    let answers: HashMap<_, _> = answers.collect::<Result<_, _>>()?;
+    let answer = |(id, _): &(WalletTransactionId, &Transfer)| answers.get(id).copied();
+    let in_order = named.iter().map(answer).collect::<Option<Vec<_>>>();
+    in_order.ok_or_else(|| LedgerError::Store(StoreError::WrongRow("a transfer has no answer".to_owned())))
+}
+
+/// The wallet that a transfer moves, if it moves one.
+fn wallet_of(transfer: &Transfer) -> Option<UserId> {
+    match (transfer.debit, transfer.credit) {
+        (Account::User(user), _) | (_, Account::User(user)) => Some(user),
+        _ => None,
+    }
+}
+
+/// Runs a statement that takes transfers, with the ids of their entries, as arrays.
+async fn query_named(
+    client: &impl GenericClient,
+    text: &str,
+    transfers: &[(WalletTransactionId, &Transfer)],
+) -> Result<Vec<Row>, StoreError> {
+    let ids = column!(transfers, named => named.0);
+    let debits = column!(transfers, named => named.1.debit.id());
+    let credits = column!(transfers, named => named.1.credit.id());
+    let amounts = column!(transfers, named => named.1.amount);
+    let kinds = column!(transfers, named => named.1.kind.word());
+    let keys = column!(transfers, named => named.1.key.as_str());
+    let reasons = column!(transfers, named => correlated(&named.1.reason));
+    query(client, text, &[&ids, &debits, &credits, &amounts, &kinds, &keys, &reasons]).await
 }
 
 /// Says in the reason of an entry what it belongs to, unless it says so already. The reason is no part of what a key must repeat.

@@ -2,8 +2,8 @@
 //!
 //! What a posting costs Postgres is for the most part the same for one as for a hundred: a statement, a commit. So callers
 //! who have nothing else in their transaction leave their transfers here: whoever finds a free lane posts everything that has
-//! come until then, in one [`post_many`], and hands each its answer. Nobody waits for a timer: while one batch is
-//! on its way, the next one gathers.
+//! come until then, in one statement that is a transaction, and hands each its answer. Nobody waits for a timer: while one
+//! batch is on its way, the next one gathers.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -11,12 +11,14 @@ use std::sync::{Mutex, PoisonError};
 use domain::wallet::Transfer;
 use futures_util::future::join_all;
 use tokio::sync::{Semaphore, oneshot};
+use tokio::task::yield_now;
 
-use super::{LedgerError, Posted, post, post_many};
+use super::{LedgerError, Posted, post, post_apart, post_many, wallet_of};
 use crate::Pool;
 
-/// Batches on their way at a time: while one commits, another is worked on.
-const LANES: usize = 2;
+/// Batches on their way at a time. With one, all who wait go together; of sixteen callers, each with its next transfer as soon as it
+/// has its answer, three made batches of five and posted a third less.
+const LANES: usize = 1;
 /// The most transfers of one transaction.
 const MOST: usize = 500;
 
@@ -36,7 +38,7 @@ pub struct Poster {
 }
 
 impl Poster {
-    /// Over the connections of `pool`.
+    /// Over the connections of `pool`, which are of [`Pool::connect_by_key`].
     #[must_use]
     pub fn new(pool: Pool) -> Self {
         Self { pool, lanes: Semaphore::new(LANES), queue: Mutex::default() }
@@ -58,6 +60,8 @@ impl Poster {
                     },
                     lane = self.lanes.acquire() => lane,
                 };
+                // Who has just been told by the batch before comes with the next transfer first; else it would go alone.
+                yield_now().await;
                 let batch = self.next_batch();
                 if !batch.is_empty() {
                     self.post_together(batch).await;
@@ -98,6 +102,7 @@ impl Poster {
         let client = self.pool.get().await?;
         match transfers {
             [transfer] => Ok(vec![post(&client, transfer).await?]),
+            transfers if are_apart(transfers) => post_apart(&client, transfers).await,
             transfers => post_many(&client, transfers).await,
         }
     }
@@ -105,4 +110,10 @@ impl Poster {
     async fn post_one(&self, transfer: &Transfer) -> Outcome {
         post(&self.pool.get().await?, transfer).await
     }
+}
+
+/// Whether each moves a wallet, and none the same as another.
+fn are_apart(transfers: &[Transfer]) -> bool {
+    let mut wallets = HashSet::new();
+    transfers.iter().all(|transfer| wallet_of(transfer).is_some_and(|wallet| wallets.insert(wallet)))
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use domain::ids::UserId;
+use domain::ids::{UserId, WalletTransactionId};
 use domain::money::Paise;
 use domain::wallet::{Account, Transfer, TransferKind};
 use futures_util::future::join_all;
@@ -125,4 +125,77 @@ async fn a_caller_that_goes_away_leaves_the_others_their_answers() {
     let again = at_once(&poster, (0..120).map(|n| credit(asha, 3, &format!("k{n}"))).collect()).await;
     assert!(again.iter().filter(|answer| answer.as_ref().unwrap().replayed).count() >= 80);
     assert_eq!((balance(&shop, asha).await, count(&shop, "wallet_transactions").await), (360, 120));
+}
+
+/// Transfers as arrays, straight to Postgres.
+async fn post_apart(shop: &Shop, transfers: &[Transfer]) -> Result<usize, tokio_postgres::Error> {
+    let ids: Vec<_> = transfers.iter().map(|_| WalletTransactionId::generate()).collect();
+    let debits: Vec<_> = transfers.iter().map(|transfer| transfer.debit.id()).collect();
+    let credits: Vec<_> = transfers.iter().map(|transfer| transfer.credit.id()).collect();
+    let amounts: Vec<_> = transfers.iter().map(|transfer| transfer.amount).collect();
+    let kinds: Vec<_> = transfers.iter().map(|transfer| transfer.kind.word()).collect();
+    let keys: Vec<_> = transfers.iter().map(|transfer| transfer.key.as_str()).collect();
+    let reasons: Vec<_> = transfers.iter().map(|transfer| &transfer.reason).collect();
+    let text = "SELECT * FROM post_apart($1, $2, $3, $4, $5, $6, $7)";
+    let rows = shop.client().await.query(text, &[&ids, &debits, &credits, &amounts, &kinds, &keys, &reasons]).await?;
+    Ok(rows.len())
+}
+
+#[tokio::test]
+async fn what_is_not_plain_is_refused_as_a_whole_and_moves_nothing() {
+    let shop = Shop::open().await;
+    let (asha, ravi, mira) = (shop.shopper("asha").await, shop.shopper("ravi").await, shop.shopper("mira").await);
+    let start = [credit(asha, 100, "known"), credit(ravi, 50, "fine")];
+    assert_eq!(post_apart(&shop, &start).await.unwrap(), 2);
+    let between = |debit: Account, credit_to: Account| Transfer {
+        debit,
+        credit: credit_to,
+        kind: TransferKind::Withdrawal,
+        ..credit(asha, 101, "other")
+    };
+    let nowhere = Account::User(UserId::from_uuid(uuid::Uuid::from_u128(77)));
+    for (transfer, code, what) in [
+        (credit(asha, 100, "known"), "23505", "a key that was used"),
+        (credit(ravi, 7, "known"), "23505", "a key that was used for something else"),
+        (between(Account::User(asha), Account::PayoutClearing), "23514", "too little money"),
+        (credit(UserId::generate(), 5, "nobody"), "WA006", "no wallet"),
+        (between(Account::User(asha), nowhere), "WA006", "no account of ours"),
+        (between(Account::User(asha), Account::User(ravi)), "WA006", "two shoppers"),
+        (between(Account::PayoutClearing, Account::Bank), "WA006", "no shopper"),
+        (credit(mira, 5, "twice"), "WA006", "a wallet that stands twice"),
+    ] {
+        let refused = post_apart(&shop, &[credit(mira, 9, "beside"), transfer]).await.unwrap_err();
+        assert_eq!(refused.code().unwrap().code(), code, "{what}");
+        assert_eq!([balance(&shop, asha).await, balance(&shop, ravi).await, balance(&shop, mira).await], [100, 50, 0]);
+        assert_eq!(count(&shop, "wallet_transactions").await, 2, "{what}");
+    }
+    assert!(wallet::drift(&shop.client().await, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn callers_with_wallets_of_their_own_each_hear_of_theirs() {
+    let shop = Shop::open().await;
+    let poster = Arc::new(Poster::new(shop.pool.clone()));
+    let mut users = Vec::new();
+    for number in 0..32 {
+        users.push(shop.shopper(&format!("s{number}")).await);
+    }
+    for turn in 1..=5 {
+        let amount = |number: usize| i64::try_from(number + 1).unwrap();
+        let transfers = (0..32).map(|number| credit(users[number], amount(number), &format!("{turn}:{number}")));
+        let answers = at_once(&poster, transfers.collect()).await;
+        let client = shop.client().await;
+        for (number, answer) in answers.iter().enumerate() {
+            let posted = answer.as_ref().unwrap();
+            assert_eq!((posted.balance, posted.replayed), (Some(Paise::new(turn * amount(number))), false));
+            let entry = "SELECT user_id, idempotency_key FROM wallet_transactions WHERE id = $1";
+            let row = client.query_one(entry, &[&posted.id]).await.unwrap();
+            assert_eq!((row.get::<_, UserId>(0), row.get::<_, String>(1)), (users[number], format!("{turn}:{number}")));
+        }
+    }
+    let client = shop.client().await;
+    let transactions = "SELECT count(DISTINCT xmin::text) FROM wallet_transactions";
+    let transactions: i64 = client.query_one(transactions, &[]).await.unwrap().get(0);
+    assert!(transactions < 80, "160 postings in {transactions} transactions are not gathered");
+    assert!(wallet::drift(&client, 10).await.unwrap().is_empty());
 }
