@@ -24,7 +24,9 @@ SERVICES = ["redirector", "webhooks", "notifier", "cashback-sync", "cron", "admi
 JWT = "a-session-secret-of-decent-length"
 RAZORPAY = "razorpay-webhook-secret"
 TOKEN = "0123456789abcdef0123456789"
-ENV = {**os.environ, "EDGE_PORT": f"{EDGE}" if SWARM else f"127.0.0.1:{EDGE}", "COMPOSE_PROJECT_NAME": PROJECT, "STACK": PROJECT}
+# A Swarm publishes at all addresses of its node.
+ADDRESS = "" if SWARM else "127.0.0.1:"
+ENV = {**os.environ, "EDGE_PORT": f"{ADDRESS}{EDGE}", "EDGE_TLS_PORT": f"{ADDRESS}{EDGE_TLS}", "COMPOSE_PROJECT_NAME": PROJECT, "STACK": PROJECT}
 BEGIN = time.monotonic()
 # More for a machine that has much else to do.
 PATIENCE = float(os.environ.get("PATIENCE", "1"))
@@ -233,7 +235,7 @@ def with_tls():
     run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1", "-subj", "/CN=localhost", *files)
     (folder / "privkey.pem").chmod(0o644)
     three = [*COMPOSE, "-f", "docker-compose.prod.yml", "-f", "docker-compose.tls.yml", "-f", "sim.yml"]
-    run(*three, "up", "-d", "--no-deps", "edge", env={**ENV, "EDGE_TLS_PORT": f"127.0.0.1:{EDGE_TLS}"})
+    run(*three, "up", "-d", "--no-deps", "edge")
     context = ssl.create_default_context(cafile=str(folder / "fullchain.pem"))
     context.check_hostname = False
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), Stay, urllib.request.HTTPSHandler(context=context))
