@@ -1,8 +1,8 @@
 //! The second look at offers that memory has served for their time.
 //!
 //! Nearly always nothing has changed. So many of them share a round trip to Redis, and what has the same text there, and the same
-//! merchant, is served on as it is; only what differs, or is not there, is loaded anew. Loading each by itself cost more than the
-//! click that it was for: with more offers in turn than clicks in their time, two thirds of the rate.
+//! merchant, is served on as it is; only what differs, or is not there, is loaded anew. Loading each by itself is more work than
+//! the click that it was for.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
