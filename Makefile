@@ -17,7 +17,7 @@ PORT ?= 8400
 
 demo: setup ## The whole system on this machine, with a story played through it (CHECK=1: end by itself; PORT=8400)
 	@echo "Building (the first time takes some minutes)…"
-	@cargo build --workspace --bins --quiet
+	@cargo build --workspace --bins
 	@target/debug/demo --port $(PORT) $(if $(CHECK),--check)
 
 test: ## Every test, on private servers that are started for the run
