@@ -190,17 +190,17 @@ async fn click(
     Ok(Way { location, cookie })
 }
 
+/// Where the shopper is sent. Templates and pages that hold what no header can carry do not parse.
 fn location(offer: &Offer, to: Option<&str>, click: ClickId) -> Result<String, Notice> {
-    let (url, refusal) = match to {
-        None => (offer.link.to_url(click), Notice::Unavailable),
-        Some(page) if offer.merchant.takes_pages() => {
-            let link = offer.merchant.link_to(offer.id, page).map_err(|_refused| Notice::PageRefused)?;
-            (link.to_url(click), Notice::PageRefused)
-        }
-        Some(_) => return Err(Notice::PageRefused),
-    };
-    // What no header can carry is refused here, before the click counts, and not found out when it is answered.
-    if chassis::http::is_sendable(url.as_bytes()) { Ok(url) } else { Err(refusal) }
+    match to {
+        None => Ok(offer.link.to_url(click)),
+        Some(page) if offer.merchant.takes_pages() => offer
+            .merchant
+            .link_to(offer.id, page)
+            .map(|link| link.to_url(click))
+            .map_err(|_refused| Notice::PageRefused),
+        Some(_) => Err(Notice::PageRefused),
+    }
 }
 
 fn verdict(
