@@ -25,7 +25,7 @@ def write_files():
 
 def deploy(*files, stdin=None):
     socket = ENV.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
-    run("docker", "stack", "deploy", "--detach=true", "--resolve-image", "never", *files, PROJECT, stdin=stdin, env={**ENV, "DOCKER_SOCKET": socket})
+    run("docker", "stack", "deploy", "--resolve-image", "never", *files, PROJECT, stdin=stdin, env={**ENV, "DOCKER_SOCKET": socket})
 
 
 def prepare():
