@@ -1,5 +1,6 @@
 //! From arrival to commit. Rows of concurrent requests share a transaction: while one is being committed, the next ones gather,
-//! so there is no timer, an idle service commits at once, and a busy one is not bound to one disk sync a request.
+//! so there is no timer, an idle service commits at once, and a busy one is not bound to one disk sync a request. Further
+//! transactions run beside it only while a crowd waits: two that share what little comes have the fixed cost of both.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,8 @@ use crate::push::Pusher;
 
 /// Rows in one transaction.
 const BATCH: usize = 256;
+/// So many that wait are worth another transaction beside the one under way.
+const CROWD: usize = 64;
 /// Requests that may wait for their commit; more are told to come again.
 const WAITING: usize = 4096;
 /// Bytes of bodies that may wait for their commit.
@@ -34,7 +37,13 @@ pub(crate) struct Settings {
 impl Settings {
     /// Reads `WEBHOOK_WRITERS`.
     pub(crate) fn read(reader: &mut Reader<'_>) -> Self {
-        Self { writers: reader.default("WEBHOOK_WRITERS", 2, "how many transactions may store webhooks at a time") }
+        Self {
+            writers: reader.default(
+                "WEBHOOK_WRITERS",
+                2,
+                "how many transactions may store webhooks at a time, where many wait",
+            ),
+        }
     }
 }
 
@@ -59,6 +68,7 @@ struct Item {
 pub(crate) struct Intake {
     sender: mpsc::Sender<Item>,
     bytes: Arc<Semaphore>,
+    crowds: Arc<Semaphore>,
 }
 
 impl Intake {
@@ -66,18 +76,20 @@ impl Intake {
     pub(crate) fn start(settings: &Settings, pool: &Pool, kv: &Kv, pusher: &Pusher, tasks: &TaskTracker) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
         let receiver = Arc::new(Mutex::new(receiver));
-        for _ in 0..settings.writers.max(1) {
-            let writer = Writer {
-                pool: pool.clone(),
-                kv: kv.clone(),
-                pusher: pusher.clone(),
-                receiver: receiver.clone(),
-                ask_until: Instant::now(),
-                ask_again_at: Instant::now(),
-            };
-            tasks.spawn(writer.run());
+        let crowds = Arc::new(Semaphore::new(0));
+        let writer = || Writer {
+            pool: pool.clone(),
+            kv: kv.clone(),
+            pusher: pusher.clone(),
+            receiver: receiver.clone(),
+            ask_until: Instant::now(),
+            ask_again_at: Instant::now(),
+        };
+        tasks.spawn(writer().run(crowds.clone()));
+        for _ in 1..settings.writers {
+            tasks.spawn(writer().run_beside(crowds.clone()));
         }
-        Self { sender, bytes: Arc::new(Semaphore::new(WAITING_BYTES)) }
+        Self { sender, bytes: Arc::new(Semaphore::new(WAITING_BYTES)), crowds }
     }
 
     /// Stores an arrival; returns after its commit.
@@ -86,6 +98,10 @@ impl Intake {
         let _room = self.bytes.clone().try_acquire_many_owned(size).map_err(|_full| NotStored::TooMany)?;
         let (answer, verdict) = oneshot::channel();
         self.sender.try_send(Item { arrived, answer }).map_err(|_full| NotStored::TooMany)?;
+        let waiting = self.sender.max_capacity() - self.sender.capacity();
+        if waiting >= CROWD && waiting.is_multiple_of(CROWD) {
+            self.crowds.add_permits(1);
+        }
         match tokio::time::timeout(PATIENCE, verdict).await {
             Ok(Ok(stored)) => stored.map_err(NotStored::Store),
             // The writer has ended, or it is too late.
@@ -113,12 +129,27 @@ struct Writer {
 }
 
 impl Writer {
-    async fn run(mut self) {
+    /// Stores whatever comes, until nothing can come any more.
+    async fn run(mut self, crowds: Arc<Semaphore>) {
         let mut items = Vec::with_capacity(BATCH);
-        loop {
-            if self.receiver.lock().await.recv_many(&mut items, BATCH).await == 0 {
-                return;
+        while self.receiver.lock().await.recv_many(&mut items, BATCH).await > 0 {
+            self.store(&mut items).await;
+        }
+        crowds.close();
+    }
+
+    /// Stores what waits each time that a crowd does.
+    async fn run_beside(mut self, crowds: Arc<Semaphore>) {
+        let mut items = Vec::with_capacity(BATCH);
+        while let Ok(crowd) = crowds.acquire().await {
+            crowd.forget();
+            let mut receiver = self.receiver.lock().await;
+            // The crowd may have gone with the other one's last transaction.
+            if receiver.len() < CROWD {
+                continue;
             }
+            receiver.recv_many(&mut items, BATCH).await;
+            drop(receiver);
             self.store(&mut items).await;
         }
     }

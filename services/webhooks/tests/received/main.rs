@@ -1,5 +1,6 @@
 //! The real binary, by HTTP, on a real Postgres and Redis: what is answered is stored, what is stored is done, once.
 
+mod crowds;
 mod events;
 mod kill;
 mod limits;

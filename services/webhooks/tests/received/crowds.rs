@@ -1,0 +1,42 @@
+//! Webhooks that come together share a transaction; another one begins beside it only for a crowd.
+
+use futures_util::future::join_all;
+use testkit::eventually_true;
+
+use crate::events::{event, payment};
+use crate::shop::{SOON, Shop};
+
+/// Backends that wait for a table which the test holds.
+const HELD: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+
+#[tokio::test]
+async fn a_second_transaction_begins_only_for_a_crowd() {
+    let shop = Shop::open().await;
+    let body = |number: usize| {
+        event("payment.authorized", &[("payment", payment(&format!("pay_{number}"), "order_1", 49_900, "authorized"))])
+    };
+    let mut holder = shop.client().await;
+    let hold = holder.transaction().await.unwrap();
+    hold.batch_execute("LOCK TABLE webhook_receipts IN EXCLUSIVE MODE").await.unwrap();
+    let alone = body(0);
+    let first = shop.razorpay(&alone);
+    let crowd = async {
+        eventually_true("the first is held up", SOON, async || shop.count(HELD).await == 1).await;
+        let bodies: Vec<_> = (1..=150).map(body).collect();
+        let others = join_all(bodies.iter().map(|body| shop.razorpay(body)));
+        let release = async {
+            eventually_true("the crowd is held up beside it", SOON, async || shop.count(HELD).await == 2).await;
+            hold.commit().await.unwrap();
+        };
+        tokio::join!(others, release).0
+    };
+    let (first, others) = tokio::join!(first, crowd);
+    assert!(first == 200 && others.iter().all(|status| *status == 200), "{first} {others:?}");
+
+    assert_eq!(shop.count("SELECT count(*) FROM webhook_receipts").await, 151);
+    let together = "SELECT count(*) FROM webhook_receipts WHERE xmin::text = \
+                    (SELECT xmin::text FROM webhook_receipts ORDER BY webhook_id OFFSET 1 LIMIT 1)";
+    let together = shop.count(together).await;
+    assert!(together >= 64, "those who came next went {together} at a time");
+}
