@@ -279,4 +279,12 @@ def machine():
     model = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} cores ({model[1] if model else 'unknown'}), load before the run {load:.2f}, "
-          f"{CONNECTIONS} connections, {SECONDS} s a run, median of {RUNS}")
+          f"{CONNECTIONS} connections, {SECONDS} s a run, median of {RUNS}; plain writes go to disk from {writeback()}")
+
+
+def writeback():
+    """When Linux writes down what was not synced: commits wait meanwhile (`syncs.py`)."""
+    def setting(name):
+        return int(Path("/proc/sys/vm", name).read_text())
+    size = setting("dirty_background_bytes")
+    return f"{size >> 20} MB" if size else f"{setting('dirty_background_ratio')} % of memory or {setting('dirty_expire_centisecs') // 100} s"
