@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::future::{BoxFuture, FutureExt, TryFutureExt};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -47,6 +47,17 @@ impl Life {
     {
         let check: Check = Arc::new(move || check().boxed());
         self.checks.lock().unwrap_or_else(PoisonError::into_inner).push((name, check));
+    }
+
+    /// Adds that a part of the service answers to `ask` as a condition of readiness.
+    pub fn answers<P, Fut, E>(&self, name: &'static str, part: &P, ask: impl Fn(P) -> Fut + Send + Sync + 'static)
+    where
+        P: Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: std::fmt::Display + 'static,
+    {
+        let part = part.clone();
+        self.ready(name, move || ask(part.clone()).map_err(|error| error.to_string()));
     }
 
     /// Adds a condition of life. A service of which one fails is stuck and gets killed, so it may only fail where a new start

@@ -157,6 +157,38 @@ fn foreign(reported: &NetworkTransaction, pick: impl Fn(&ForeignAmounts) -> Opti
     reported.foreign.as_ref().and_then(pick).map(|amount| amount.to_string())
 }
 
+/// The columns that a report may change, in the order of both statements, behind those that say which row.
+macro_rules! with_what_changes {
+    ($rows:expr, $($which:expr),+) => {
+        &[
+            $($which,)+
+            &column!($rows, row => row.0.claimed_click),
+            &column!($rows, row => row.0.sub_id.as_deref()),
+            &column!($rows, row => row.0.click_id),
+            &column!($rows, row => row.0.user_id),
+            &column!($rows, row => row.0.merchant_id),
+            &column!($rows, row => row.0.matched_by.map(MatchedBy::word)),
+            &column!($rows, row => row.0.campaign_id.as_deref()),
+            &column!($rows, row => row.0.order_id.as_deref()),
+            &column!($rows, row => row.0.state.sale),
+            &column!($rows, row => row.0.state.commission),
+            &column!($rows, row => row.0.currency.as_str()),
+            &column!($rows, row => foreign(row.1, |foreign| foreign.sale)),
+            &column!($rows, row => foreign(row.1, |foreign| Some(foreign.commission))),
+            &column!($rows, row => row.0.fx_rate.map(|rate| rate.to_string())),
+            &column!($rows, row => row.0.raw_status.as_str()),
+            &column!($rows, row => row.0.state.status.word()),
+            &column!($rows, row => row.0.state.funded),
+            &column!($rows, row => row.1.reason.as_deref()),
+            &column!($rows, row => row.0.occurred_at),
+            &column!($rows, row => row.0.state.status_updated_at),
+            &column!($rows, row => row.0.state.observed_at),
+            &column!($rows, row => row.0.revision),
+            &column!($rows, row => row.1.raw.as_str()),
+        ]
+    };
+}
+
 /// Adds transactions.
 pub(crate) async fn insert_many(
     client: &impl GenericClient,
@@ -169,34 +201,12 @@ pub(crate) async fn insert_many(
     execute(
         client,
         sql!("transactions/insert_many.sql"),
-        &[
+        with_what_changes!(
+            rows,
             &network.slug(),
             &column!(rows, row => row.0.id),
-            &column!(rows, row => row.0.external_id.as_str()),
-            &column!(rows, row => row.0.claimed_click),
-            &column!(rows, row => row.0.sub_id.as_deref()),
-            &column!(rows, row => row.0.click_id),
-            &column!(rows, row => row.0.user_id),
-            &column!(rows, row => row.0.merchant_id),
-            &column!(rows, row => row.0.matched_by.map(MatchedBy::word)),
-            &column!(rows, row => row.0.campaign_id.as_deref()),
-            &column!(rows, row => row.0.order_id.as_deref()),
-            &column!(rows, row => row.0.state.sale),
-            &column!(rows, row => row.0.state.commission),
-            &column!(rows, row => row.0.currency.as_str()),
-            &column!(rows, row => foreign(row.1, |foreign| foreign.sale)),
-            &column!(rows, row => foreign(row.1, |foreign| Some(foreign.commission))),
-            &column!(rows, row => row.0.fx_rate.map(|rate| rate.to_string())),
-            &column!(rows, row => row.0.raw_status.as_str()),
-            &column!(rows, row => row.0.state.status.word()),
-            &column!(rows, row => row.0.state.funded),
-            &column!(rows, row => row.1.reason.as_deref()),
-            &column!(rows, row => row.0.occurred_at),
-            &column!(rows, row => row.0.state.status_updated_at),
-            &column!(rows, row => row.0.state.observed_at),
-            &column!(rows, row => row.0.revision),
-            &column!(rows, row => row.1.raw.as_str()),
-        ],
+            &column!(rows, row => row.0.external_id.as_str())
+        ),
     )
     .await?;
     Ok(())
@@ -207,37 +217,8 @@ pub(crate) async fn update_many(client: &impl GenericClient, rows: &[Pair<'_>]) 
     if rows.is_empty() {
         return Ok(());
     }
-    execute(
-        client,
-        sql!("transactions/update_many.sql"),
-        &[
-            &column!(rows, row => row.0.id),
-            &column!(rows, row => row.0.claimed_click),
-            &column!(rows, row => row.0.sub_id.as_deref()),
-            &column!(rows, row => row.0.click_id),
-            &column!(rows, row => row.0.user_id),
-            &column!(rows, row => row.0.merchant_id),
-            &column!(rows, row => row.0.matched_by.map(MatchedBy::word)),
-            &column!(rows, row => row.0.campaign_id.as_deref()),
-            &column!(rows, row => row.0.order_id.as_deref()),
-            &column!(rows, row => row.0.state.sale),
-            &column!(rows, row => row.0.state.commission),
-            &column!(rows, row => row.0.currency.as_str()),
-            &column!(rows, row => foreign(row.1, |foreign| foreign.sale)),
-            &column!(rows, row => foreign(row.1, |foreign| Some(foreign.commission))),
-            &column!(rows, row => row.0.fx_rate.map(|rate| rate.to_string())),
-            &column!(rows, row => row.0.raw_status.as_str()),
-            &column!(rows, row => row.0.state.status.word()),
-            &column!(rows, row => row.0.state.funded),
-            &column!(rows, row => row.1.reason.as_deref()),
-            &column!(rows, row => row.0.occurred_at),
-            &column!(rows, row => row.0.state.status_updated_at),
-            &column!(rows, row => row.0.state.observed_at),
-            &column!(rows, row => row.0.revision),
-            &column!(rows, row => row.1.raw.as_str()),
-        ],
-    )
-    .await?;
+    execute(client, sql!("transactions/update_many.sql"), with_what_changes!(rows, &column!(rows, row => row.0.id)))
+        .await?;
     Ok(())
 }
 

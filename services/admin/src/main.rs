@@ -68,15 +68,8 @@ async fn run(command: Option<Command>, settings: Settings, life: Life) -> anyhow
 async fn serve(settings: &Settings, life: &Life) -> anyhow::Result<()> {
     let (pool, kv) = (settings.postgres()?, settings.redis()?);
     let producer = Producer::new(kv.clone());
-    let (postgres, redis) = (pool.clone(), kv.clone());
-    life.ready("postgres", move || {
-        let pool = postgres.clone();
-        async move { pool.ping().await.map_err(|error| error.to_string()) }
-    });
-    life.ready("redis", move || {
-        let kv = redis.clone();
-        async move { kv.ping().await.map_err(|error| error.to_string()) }
-    });
+    life.answers("postgres", &pool, |pool| async move { pool.ping().await });
+    life.answers("redis", &kv, |kv| async move { kv.ping().await });
     life.tasks().spawn(outbox::Relay::new(pool.clone(), producer.clone()).run(life.shutdown()));
     let hub = Arc::new(socket::Hub::new());
     life.tasks().spawn(socket::listen(kv.clone(), hub.clone(), life.shutdown()));
@@ -84,6 +77,8 @@ async fn serve(settings: &Settings, life: &Life) -> anyhow::Result<()> {
         .queue(Queue::Events, EVENTS_AT_ONCE)
         .register(socket::Announcer(kv.clone()))
         .build()?;
+    let health = worker.health();
+    life.alive("worker", move || health.turning());
     let working = life.tasks().spawn(worker.run(life.shutdown()));
     let state = web::Data::new(State {
         pool,

@@ -26,6 +26,11 @@ use crate::command::Command;
 use crate::parts::Parts;
 use crate::settings::Settings;
 
+/// A pull takes and gives back whole pages of reports on whichever thread has time; this one returns to the system what it does not
+/// need.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let service =
         chassis::Service { name: "cashback-sync", about: "Records clicks, pulls affiliate networks, settles cashback" };
@@ -50,28 +55,10 @@ async fn run(command: Option<Command>, settings: Settings, life: Life) -> anyhow
         .register(workers::pulls::Pulls::new(parts.clone(), life.shutdown()))
         .build()?;
 
-    life.ready("postgres", {
-        let pool = pool.clone();
-        move || {
-            let pool = pool.clone();
-            async move { pool.ping().await.map_err(|error| error.to_string()) }
-        }
-    });
-    life.ready("redis", {
-        let kv = kv.clone();
-        move || {
-            let kv = kv.clone();
-            async move { kv.ping().await.map_err(|error| error.to_string()) }
-        }
-    });
-    life.ready("worker", {
-        let health = worker.health();
-        move || {
-            let health = health.clone();
-            async move { health.check() }
-        }
-    });
+    life.answers("postgres", &pool, |pool| async move { pool.ping().await });
+    life.answers("redis", &kv, |kv| async move { kv.ping().await });
     let health = worker.health();
+    life.answers("worker", &health, |health| async move { health.check() });
     life.alive("worker", move || health.turning());
     life.tasks().spawn(outbox::Relay::new(pool, Producer::new(kv)).run(life.shutdown()));
     life.tasks().spawn(upkeep::run(parts, settings.upkeep_interval, life.shutdown()));

@@ -40,15 +40,8 @@ async fn run(command: Option<Command>, settings: Arc<Settings>, life: Life) -> a
     if let Some(command) = command {
         return command.run(&scheduler, &settings, &pool).await;
     }
-    let (postgres, redis) = (pool.clone(), kv.clone());
-    life.ready("postgres", move || {
-        let pool = postgres.clone();
-        async move { pool.ping().await.map_err(|error| error.to_string()) }
-    });
-    life.ready("redis", move || {
-        let kv = redis.clone();
-        async move { kv.ping().await.map_err(|error| error.to_string()) }
-    });
+    life.answers("postgres", &pool, |pool| async move { pool.ping().await });
+    life.answers("redis", &kv, |kv| async move { kv.ping().await });
     let watched = settings.certificates.clone();
     life.tasks().spawn(standing::show(pool.clone(), kv.clone(), watched, life.shutdown()));
     life.tasks().spawn(outbox::Relay::new(pool, Producer::new(kv)).run(life.shutdown()));

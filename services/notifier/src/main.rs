@@ -69,16 +69,9 @@ async fn run(command: Option<Command>, settings: Settings, life: Life) -> anyhow
     }
     let worker = worker.build()?;
 
-    life.ready("postgres", move || {
-        let pool = pool.clone();
-        async move { pool.ping().await.map_err(|error| error.to_string()) }
-    });
+    life.answers("postgres", &pool, |pool| async move { pool.ping().await });
     let health = worker.health();
-    life.ready("worker", move || {
-        let health = health.clone();
-        async move { health.check() }
-    });
-    let health = worker.health();
+    life.answers("worker", &health, |health| async move { health.check() });
     life.alive("worker", move || health.turning());
     worker.run(life.shutdown()).await?;
     Ok(())

@@ -58,17 +58,9 @@ async fn run(settings: Settings, life: Life) -> anyhow::Result<()> {
         .register::<ProcessReceipts>(desk)
         .build()?;
     let health = worker.health();
-    life.ready("worker", move || {
-        let health = health.clone();
-        async move { health.check() }
-    });
-    let health = worker.health();
+    life.answers("worker", &health, |health| async move { health.check() });
     life.alive("worker", move || health.turning());
-    let asked = pool.clone();
-    life.ready("postgres", move || {
-        let pool = asked.clone();
-        async move { pool.ping().await.map_err(|error| error.to_string()) }
-    });
+    life.answers("postgres", &pool, |pool| async move { pool.ping().await });
 
     let pusher = push::Pusher::start(&settings.push, &pool, &kv, tasks);
     let intake = intake::Intake::start(&settings.intake, &pool, &kv, &pusher, tasks);
