@@ -87,13 +87,27 @@ fn place(redis: &Redis, postgres: &Cluster, folder: &std::path::Path) -> Place {
         ("SMS_PER_DAY", "0"),
         ("CRON_SCHEDULE_SYNC_NETWORKS", "* * * * *"),
     ];
+    // Each job runs early and again: what is taken by its first run, once an hour or a night, would look as if it crept up.
+    let jobs = [
+        "SYNC_INVENTORY",
+        "EXPIRE_SESSIONS",
+        "ENSURE_PARTITIONS",
+        "EXPIRE_OFFERS",
+        "VERIFY_WALLETS",
+        "CLEAN_SPOOL",
+        "SITEMAP",
+        "REMIND_PENDING",
+        "CLEAN_LOGS",
+    ];
+    let often = jobs.map(|job| (format!("CRON_SCHEDULE_{job}"), "*/3 * * * *".to_owned()));
+    let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned())).into_iter().chain(often);
     Place {
         database_url: postgres.url("postgres"),
         redis_url: redis.url(),
         ports: Ports::Free,
         folder: folder.to_owned(),
         people: Vec::new(),
-        settings: settings.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec(),
+        settings: settings.collect(),
     }
 }
 
