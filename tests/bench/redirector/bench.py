@@ -13,7 +13,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 from stage import (CONNECTIONS, PEERS, RUNS, SECONDS, Load, Stage, Table, Targets, binary, children, free_port, machine,
-                   measured, median, migrate, npm, rss_kb, stop, version_of, wrk)
+                   measured, median, migrate, npm, rss_kb, stop, undisturbed, version_of, wrk)
 
 OFFERS = 100_000
 # So many that nobody comes near the limit of 100 a minute.
@@ -116,12 +116,13 @@ def rates(stage, postgres, redis, ids, targets):
     def run(name, server, port, uses_redis=True):
         location(port, ids[0])
         wrk(CLICK, f"http://127.0.0.1:{port}", [stage.folder / "few", CLIENTS], seconds=2)
-        runs = []
-        for _ in range(RUNS):
+        watched = {"server": lambda: children(server.pid), "redis": lambda: [redis.pid]}
+
+        def once():
             redis.ask("UNLINK", "queue:clicks")
-            watched = {"server": lambda: children(server.pid), "redis": lambda: [redis.pid]}
-            load = lambda: wrk(CLICK, f"http://127.0.0.1:{port}", [stage.folder / "few", CLIENTS])
-            runs.append(measured(load, watched))
+            return measured(lambda: wrk(CLICK, f"http://127.0.0.1:{port}", [stage.folder / "few", CLIENTS]), watched)
+
+        runs = [undisturbed(once) for _ in range(RUNS)]
         figures = seen[name] = median(runs)
         # CPU hardly varies; its own median is the noise-free figure.
         figures.cpu = {of: sorted(run.cpu[of] for run in runs)[len(runs) // 2] for of in figures.cpu}
@@ -165,31 +166,46 @@ def rates(stage, postgres, redis, ids, targets):
 def latency(stage, postgres, redis, ids, targets):
     """At half of the highest rate, with known offers and with offers that neither memory nor Redis knows."""
     table = Table("half load", "requests/s", "p50 / p99 ms", "longest ms")
-    for what, offers, limit in (("warm", "few", 5.0), ("cold", "all", 25.0)):
+
+    def show(what, load):
+        table.add(what, f"{load.rate:,.0f}", f"{load.p50 / 1e3:.2f} / {load.p99 / 1e3:.2f}", f"{load.longest / 1e3:.1f}")
+
+    def check(what, load, limit):
+        targets.check(f"p99 {what}, ms", f"<= {limit:.0f}", f"{load.p99 / 1e3:.2f}", load.p99 / 1e3 <= limit and not load.bad)
+
+    def fresh():
+        redis.forget()
         server, port = redirector(stage, postgres, redis, 2)
         location(port, ids[0])
-        # Cold: every offer once, so what the first look-up of each can reach.
-        seconds = 4 if what == "warm" else 2
-        top = wrk(CLICK, f"http://127.0.0.1:{port}", [stage.folder / offers, CLIENTS], seconds=seconds).rate
-        if what == "cold":
+        return server, port
+
+    server, port = fresh()
+    top = undisturbed(lambda: wrk(CLICK, f"http://127.0.0.1:{port}", [stage.folder / "few", CLIENTS], seconds=4)).rate
+    warm = undisturbed(lambda: paced(port, stage.folder / "few", top / 2, SECONDS))
+    stop(server)
+    show(f"warm, highest {top:,.0f}", warm)
+    # What the load itself and this machine add: the same rate, and nothing done for it.
+    server, port = bare_actix(stage)
+    show("bare actix at that rate", undisturbed(lambda: paced(port, stage.folder / "few", top / 2, SECONDS)))
+    stop(server)
+    check("warm", warm, 5.0)
+
+    # Every offer once, so what the first look-up of each can reach, and each try begins anew.
+    def first_looks(run):
+        server, port = fresh()
+        try:
+            return run(port)
+        finally:
             stop(server)
-            redis.forget()
-            server, port = redirector(stage, postgres, redis, 2)
-        # No longer than new offers last.
-        seconds = SECONDS if what == "warm" else max(2, min(SECONDS, int(OFFERS / (top / 2))))
-        load = paced(port, stage.folder / offers, top / 2, seconds)
-        table.add(f"{what}, highest {top:,.0f}", f"{load.rate:,.0f}", f"{load.p50 / 1e3:.2f} / {load.p99 / 1e3:.2f}",
-                  f"{load.longest / 1e3:.1f}")
-        if what == "warm":
-            # What the load itself and this machine add: the same rate, and nothing done for it.
-            bare, bare_port = bare_actix(stage)
-            floor = paced(bare_port, stage.folder / offers, top / 2, seconds)
-            table.add("bare actix at that rate", f"{floor.rate:,.0f}", f"{floor.p50 / 1e3:.2f} / {floor.p99 / 1e3:.2f}",
-                      f"{floor.longest / 1e3:.1f}")
-            stop(bare)
-        targets.check(f"p99 {what}, ms", f"<= {limit:.0f}", f"{load.p99 / 1e3:.2f}", load.p99 / 1e3 <= limit and not load.bad)
-        stop(server)
-        redis.forget()
+
+    top = undisturbed(lambda: first_looks(
+        lambda port: wrk(CLICK, f"http://127.0.0.1:{port}", [stage.folder / "all", CLIENTS], seconds=2))).rate
+    # No longer than new offers last.
+    seconds = max(2, min(SECONDS, int(OFFERS / (top / 2))))
+    cold = undisturbed(lambda: first_looks(lambda port: paced(port, stage.folder / "all", top / 2, seconds)))
+    show(f"cold, highest {top:,.0f}", cold)
+    check("cold", cold, 25.0)
+    redis.forget()
     table.print()
 
 

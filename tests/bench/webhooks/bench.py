@@ -10,7 +10,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 from stage import (CONNECTIONS, PEERS, RUNS, SECONDS, Stage, Table, Targets, binary, children, free_port, machine, measured,
-                   median, migrate, npm, paced, stop, version_of, wrk)
+                   median, migrate, npm, paced, stop, undisturbed, version_of, wrk)
 
 SECRET = "a-webhook-secret-of-decent-length"
 WEBHOOK = HERE / "webhook.lua"
@@ -67,7 +67,7 @@ def main():
         turn_wal(postgres)
         redis.ask("SET", "{queue:payments}:paused", "1")
 
-        single = sorted(pgbench(postgres, SECONDS) for _ in range(RUNS))[RUNS // 2]
+        single = sorted(undisturbed(lambda: pgbench(postgres, SECONDS)) for _ in range(RUNS))[RUNS // 2]
         table = Table("webhook", "webhooks/s", "p50 / p99 ms", "server CPU ms/1,000", "Postgres CPU", "Redis CPU", "of pgbench")
         table.add("pgbench, one INSERT a transaction", f"{single:,.0f}", "-", "-", "-", "-", "1.00")
         seen, seeds = {}, iter(range(1_000_000))
@@ -75,16 +75,18 @@ def main():
         def run(name, server, port, rows):
             url = f"http://127.0.0.1:{port}"
             wrk(WEBHOOK, url, [SECRET, f"s{next(seeds)}"], seconds=2)
-            runs = []
-            for _ in range(RUNS):
-                watched = {"server": lambda: children(server.pid), "postgres": postgres.pids, "redis": lambda: [redis.pid]}
+            watched = {"server": lambda: children(server.pid), "postgres": postgres.pids, "redis": lambda: [redis.pid]}
+
+            def once():
                 before = int(postgres.sql(ROWS.format(rows)))
                 figures = measured(lambda: wrk(WEBHOOK, url, [SECRET, f"s{next(seeds)}"]), watched)
                 stored = int(postgres.sql(ROWS.format(rows))) - before
                 # What was under way at the end of the run may be stored without having been counted.
                 if figures.bad or stored < figures.rate * SECONDS * 0.98:
                     raise SystemExit(f"{name}: {figures.bad} failed, {stored} stored")
-                runs.append(figures)
+                return figures
+
+            runs = [undisturbed(once) for _ in range(RUNS)]
             figures = seen[name] = median(runs)
             figures.cpu = {of: sorted(run.cpu[of] for run in runs)[len(runs) // 2] for of in figures.cpu}
             table.add(name, f"{figures.rate:,.0f}", f"{figures.p50:.2f} / {figures.p99:.2f}", f"{figures.cpu['server']:.1f}",
@@ -92,7 +94,8 @@ def main():
 
         server, port = webhooks(stage, postgres, redis)
         run("webhooks", server, port, "webhook_receipts")
-        half = paced(WEBHOOK, f"http://127.0.0.1:{port}", [SECRET, f"s{next(seeds)}"], seen["webhooks"].rate / 2, SECONDS)
+        half = undisturbed(lambda: paced(
+            WEBHOOK, f"http://127.0.0.1:{port}", [SECRET, f"s{next(seeds)}"], seen["webhooks"].rate / 2, SECONDS))
         table.add("webhooks, half load", f"{half.rate:,.0f}", f"{half.p50 / 1e3:.2f} / {half.p99 / 1e3:.2f}", "-", "-", "-", "-")
         stop(server)
         folder, why = npm(["bun", "fastify", "ioredis", "pg"])
