@@ -51,12 +51,6 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The start of the body, for messages; providers repeat our input in their errors, so keep it out of logs where that is personal.
-    #[must_use]
-    pub fn excerpt(&self) -> String {
-        self.body.chars().take(200).collect()
-    }
-
     /// How long the provider asks us to wait: `Retry-After` in seconds, or `X-RateLimit-Reset` as a time.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

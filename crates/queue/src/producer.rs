@@ -245,22 +245,6 @@ impl Producer {
         self.push(queue, to, &[body]).await
     }
 
-    /// Pushes a payload that is JSON already.
-    pub async fn enqueue_raw(
-        &self,
-        queue: Queue,
-        urgent: bool,
-        kind: &str,
-        payload: &RawValue,
-    ) -> Result<JobId, EnqueueError> {
-        let mut envelope = Envelope::new(JobId::generate(), kind, payload);
-        envelope.enqueued_at = Some(SystemClock.now());
-        envelope.traceparent = telemetry::propagation::current_traceparent().map(Into::into);
-        envelope.correlation_id = telemetry::propagation::current_correlation().map(Into::into);
-        self.enqueue_envelope(queue, urgent, &envelope).await?;
-        Ok(envelope.id)
-    }
-
     /// Pushes elements as they are.
     pub async fn push_bodies(&self, queue: Queue, urgent: bool, bodies: &[Vec<u8>]) -> Result<(), EnqueueError> {
         let lane = if urgent { Lane::Urgent } else { Lane::Normal };

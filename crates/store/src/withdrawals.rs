@@ -237,16 +237,6 @@ pub async fn apply_payout(client: &impl GenericClient, news: &PayoutNews) -> Res
     advance(client, &held, news.state, &change).await
 }
 
-/// Notes the payout that was created for a withdrawal.
-pub async fn mark_processing(
-    client: &impl GenericClient,
-    id: WithdrawalId,
-    payout_id: &str,
-) -> Result<PayoutEffect, PayoutError> {
-    let held = hold(client, Some(id), Some(payout_id)).await?;
-    advance(client, &held, PayoutState::Processing, &Change { payout_id: Some(payout_id), ..Change::default() }).await
-}
-
 /// Gives the money back because the provider refused to create the payout, so that there is none.
 pub async fn refuse(client: &impl GenericClient, id: WithdrawalId, reason: &str) -> Result<PayoutEffect, PayoutError> {
     let held = hold(client, Some(id), None).await?;
