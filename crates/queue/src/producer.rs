@@ -10,7 +10,6 @@ use domain::ids::JobId;
 use domain::job::{Job, Queue};
 use kv::redis;
 use kv::{Connection, Kv, KvError, tried};
-use serde_json::value::RawValue;
 
 use crate::budget::Budgets;
 use crate::envelope::{Draft, Envelope, EnvelopeError};
