@@ -1,8 +1,8 @@
 //! From arrival to commit. Rows of concurrent requests share a transaction: while one is being committed, the next ones gather,
 //! so there is no timer, an idle service commits at once, and a busy one is not bound to one disk sync a request. Further
-//! transactions run beside it only while a crowd waits: two that share what little comes have the fixed cost of both.
+//! transactions run beside it only while a crowd waits or it is held up: two that share what little comes have the fixed cost of both.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use config::Reader;
@@ -10,15 +10,17 @@ use kv::{Kv, keys, once};
 use store::webhooks::{Arrived, Verdict, record, seen};
 use store::{Pool, StoreError};
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::push::Pusher;
 
 /// Rows in one transaction.
 const BATCH: usize = 256;
-/// So many that wait are worth another transaction beside the one under way.
+/// So many that wait are worth another transaction beside the one under way,
 const CROWD: usize = 64;
+/// and so is one that waits for longer: the one under way may be held up by a lock, or by a connection that says nothing.
+const HELD_UP: Duration = Duration::from_millis(200);
 /// Requests that may wait for their commit; more are told to come again.
 const WAITING: usize = 4096;
 /// Bytes of bodies that may wait for their commit.
@@ -68,7 +70,7 @@ struct Item {
 pub(crate) struct Intake {
     sender: mpsc::Sender<Item>,
     bytes: Arc<Semaphore>,
-    crowds: Arc<Semaphore>,
+    calls: Arc<Semaphore>,
 }
 
 impl Intake {
@@ -76,33 +78,39 @@ impl Intake {
     pub(crate) fn start(settings: &Settings, pool: &Pool, kv: &Kv, pusher: &Pusher, tasks: &TaskTracker) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
         let receiver = Arc::new(Mutex::new(receiver));
-        let crowds = Arc::new(Semaphore::new(0));
+        let (calls, under_way) = (Arc::new(Semaphore::new(0)), Arc::new(UnderWay::default()));
         let writer = || Writer {
             pool: pool.clone(),
             kv: kv.clone(),
             pusher: pusher.clone(),
             receiver: receiver.clone(),
+            under_way: under_way.clone(),
             ask_until: Instant::now(),
             ask_again_at: Instant::now(),
         };
-        tasks.spawn(writer().run(crowds.clone()));
+        tasks.spawn(writer().run(calls.clone()));
         for _ in 1..settings.writers {
-            tasks.spawn(writer().run_beside(crowds.clone()));
+            tasks.spawn(writer().run_when_called(calls.clone()));
         }
-        Self { sender, bytes: Arc::new(Semaphore::new(WAITING_BYTES)), crowds }
+        Self { sender, bytes: Arc::new(Semaphore::new(WAITING_BYTES)), calls }
     }
 
     /// Stores an arrival; returns after its commit.
     pub(crate) async fn record(&self, arrived: Arrived) -> Result<Verdict, NotStored> {
         let size = u32::try_from(arrived.body.len()).unwrap_or(u32::MAX);
         let _room = self.bytes.clone().try_acquire_many_owned(size).map_err(|_full| NotStored::TooMany)?;
-        let (answer, verdict) = oneshot::channel();
+        let (answer, mut verdict) = oneshot::channel();
         self.sender.try_send(Item { arrived, answer }).map_err(|_full| NotStored::TooMany)?;
         let waiting = self.sender.max_capacity() - self.sender.capacity();
         if waiting >= CROWD && waiting.is_multiple_of(CROWD) {
-            self.crowds.add_permits(1);
+            self.calls.add_permits(1);
         }
-        match tokio::time::timeout(PATIENCE, verdict).await {
+        let mut told = timeout(HELD_UP, &mut verdict).await;
+        if told.is_err() {
+            self.calls.add_permits(1);
+            told = timeout(PATIENCE - HELD_UP, verdict).await;
+        }
+        match told {
             Ok(Ok(stored)) => stored.map_err(NotStored::Store),
             // The writer has ended, or it is too late.
             _ => Err(NotStored::TooSlow),
@@ -117,11 +125,34 @@ impl Intake {
     }
 }
 
+/// Since when the first writer has been at its transaction.
+#[derive(Default)]
+struct UnderWay(std::sync::Mutex<Option<Instant>>);
+
+impl UnderWay {
+    fn begins(&self) {
+        *self.since() = Some(Instant::now());
+    }
+
+    fn ends(&self) {
+        *self.since() = None;
+    }
+
+    fn is_held_up(&self) -> bool {
+        self.since().is_some_and(|since| since.elapsed() >= HELD_UP)
+    }
+
+    fn since(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 struct Writer {
     pool: Pool,
     kv: Kv,
     pusher: Pusher,
     receiver: Arc<Mutex<mpsc::Receiver<Item>>>,
+    under_way: Arc<UnderWay>,
     /// Redis is asked for duplicates from the last one for a while,
     ask_until: Instant,
     /// and not while it is down.
@@ -130,22 +161,24 @@ struct Writer {
 
 impl Writer {
     /// Stores whatever comes, until nothing can come any more.
-    async fn run(mut self, crowds: Arc<Semaphore>) {
+    async fn run(mut self, calls: Arc<Semaphore>) {
         let mut items = Vec::with_capacity(BATCH);
         while self.receiver.lock().await.recv_many(&mut items, BATCH).await > 0 {
+            self.under_way.begins();
             self.store(&mut items).await;
+            self.under_way.ends();
         }
-        crowds.close();
+        calls.close();
     }
 
-    /// Stores what waits each time that a crowd does.
-    async fn run_beside(mut self, crowds: Arc<Semaphore>) {
+    /// Stores what waits each time that somebody calls for another transaction. Nothing waits when the one under way ended first.
+    async fn run_when_called(mut self, calls: Arc<Semaphore>) {
         let mut items = Vec::with_capacity(BATCH);
-        while let Ok(crowd) = crowds.acquire().await {
-            crowd.forget();
+        while let Ok(call) = calls.acquire().await {
+            call.forget();
             let mut receiver = self.receiver.lock().await;
-            // The crowd may have gone with the other one's last transaction.
-            if receiver.len() < CROWD {
+            let waiting = receiver.len();
+            if waiting == 0 || (waiting < CROWD && !self.under_way.is_held_up()) {
                 continue;
             }
             receiver.recv_many(&mut items, BATCH).await;
@@ -230,7 +263,7 @@ impl Writer {
                 Some(_) => String::new(),
             })
             .collect();
-        let asked = tokio::time::timeout(Duration::from_millis(50), once::marked(&self.kv, &names)).await;
+        let asked = timeout(Duration::from_millis(50), once::marked(&self.kv, &names)).await;
         let Ok(Ok(marked)) = asked else {
             // Redis is down or slow: the index alone decides for a while.
             self.ask_again_at = Instant::now() + Duration::from_secs(2);

@@ -1,4 +1,4 @@
-//! Webhooks that come together share a transaction; another one begins beside it only for a crowd.
+//! Webhooks that come together share a transaction; another one begins beside it only for a crowd, or when it is held up.
 
 use futures_util::future::join_all;
 use testkit::eventually_true;
@@ -10,12 +10,13 @@ use crate::shop::{SOON, Shop};
 const HELD: &str =
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
+fn body(number: usize) -> String {
+    event("payment.authorized", &[("payment", payment(&format!("pay_{number}"), "order_1", 49_900, "authorized"))])
+}
+
 #[tokio::test]
 async fn a_second_transaction_begins_only_for_a_crowd() {
     let shop = Shop::open().await;
-    let body = |number: usize| {
-        event("payment.authorized", &[("payment", payment(&format!("pay_{number}"), "order_1", 49_900, "authorized"))])
-    };
     let mut holder = shop.client().await;
     let hold = holder.transaction().await.unwrap();
     hold.batch_execute("LOCK TABLE webhook_receipts IN EXCLUSIVE MODE").await.unwrap();
@@ -39,4 +40,25 @@ async fn a_second_transaction_begins_only_for_a_crowd() {
                     (SELECT xmin::text FROM webhook_receipts ORDER BY webhook_id OFFSET 1 LIMIT 1)";
     let together = shop.count(together).await;
     assert!(together >= 64, "those who came next went {together} at a time");
+}
+
+#[tokio::test]
+async fn who_comes_after_one_that_is_held_up_does_not_wait_for_it() {
+    let shop = Shop::open().await;
+    let mut holder = shop.client().await;
+    let hold = holder.transaction().await.unwrap();
+    let same_key = "INSERT INTO webhook_receipts (source, event_id, body_key, webhook_id)
+                    VALUES ('razorpay', 'evt-held', sha256('another'), gen_random_uuid())";
+    hold.batch_execute(same_key).await.unwrap();
+    let (held, other) = (body(0), body(1));
+    let held = shop.razorpay_as("evt-held", &held);
+    let rest = async {
+        eventually_true("the first is held up", SOON, async || shop.count(HELD).await == 1).await;
+        let status = shop.razorpay_as("evt-free", &other).await;
+        let is_held = shop.count(HELD).await == 1;
+        hold.rollback().await.unwrap();
+        (status, is_held)
+    };
+    let (held, (free, was_held)) = tokio::join!(held, rest);
+    assert_eq!((held.as_u16(), free.as_u16(), was_held), (200, 200, true));
 }
