@@ -26,11 +26,6 @@ use crate::command::Command;
 use crate::parts::Parts;
 use crate::settings::Settings;
 
-/// A pull takes and gives back whole pages of reports on whichever thread has time; this one returns to the system what it does not
-/// need.
-#[global_allocator]
-static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let service =
         chassis::Service { name: "cashback-sync", about: "Records clicks, pulls affiliate networks, settles cashback" };

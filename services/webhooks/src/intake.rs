@@ -10,7 +10,7 @@ use kv::{Kv, keys, once};
 use store::webhooks::{Arrived, Verdict, record, seen};
 use store::{Pool, StoreError};
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use crate::push::Pusher;
@@ -105,10 +105,11 @@ impl Intake {
         if waiting >= CROWD && waiting.is_multiple_of(CROWD) {
             self.calls.add_permits(1);
         }
-        let mut told = timeout(HELD_UP, &mut verdict).await;
+        let begin = Instant::now();
+        let mut told = timeout_at(begin + HELD_UP, &mut verdict).await;
         if told.is_err() {
             self.calls.add_permits(1);
-            told = timeout(PATIENCE - HELD_UP, verdict).await;
+            told = timeout_at(begin + PATIENCE, verdict).await;
         }
         match told {
             Ok(Ok(stored)) => stored.map_err(NotStored::Store),
