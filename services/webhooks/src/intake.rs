@@ -101,20 +101,26 @@ impl Intake {
         let _room = self.bytes.clone().try_acquire_many_owned(size).map_err(|_full| NotStored::TooMany)?;
         let (answer, mut verdict) = oneshot::channel();
         self.sender.try_send(Item { arrived, answer }).map_err(|_full| NotStored::TooMany)?;
-        let waiting = self.sender.max_capacity() - self.sender.capacity();
-        if waiting >= CROWD && waiting.is_multiple_of(CROWD) {
-            self.calls.add_permits(1);
+        if self.sender.max_capacity() - self.sender.capacity() >= CROWD {
+            self.call();
         }
         let begin = Instant::now();
         let mut told = timeout_at(begin + HELD_UP, &mut verdict).await;
         if told.is_err() {
-            self.calls.add_permits(1);
+            self.call();
             told = timeout_at(begin + PATIENCE, verdict).await;
         }
         match told {
             Ok(Ok(stored)) => stored.map_err(NotStored::Store),
             // The writer has ended, or it is too late.
             _ => Err(NotStored::TooSlow),
+        }
+    }
+
+    /// Calls for another transaction. One call is enough: whoever takes it looks at what waits then.
+    fn call(&self) {
+        if self.calls.available_permits() == 0 {
+            self.calls.add_permits(1);
         }
     }
 
@@ -139,8 +145,9 @@ impl UnderWay {
         *self.since() = None;
     }
 
+    /// Whoever calls has waited for longer, but may have come a moment before it began.
     fn is_held_up(&self) -> bool {
-        self.since().is_some_and(|since| since.elapsed() >= HELD_UP)
+        self.since().is_some_and(|since| since.elapsed() >= HELD_UP / 2)
     }
 
     fn since(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
