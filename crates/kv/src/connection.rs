@@ -5,13 +5,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use config::ExposeSecret;
+use futures_util::future::try_join_all;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo, Pipeline, RedisError,
-    RedisFuture, RedisResult, TlsCertificates, TlsMode, Value,
+    Arg, AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo, Pipeline, RedisError,
+    RedisFuture, RedisResult, ServerErrorKind, TlsCertificates, TlsMode, Value,
 };
 
 use crate::redis;
@@ -213,6 +214,41 @@ fn is_broken(error: &RedisError, one: bool) -> bool {
     }
 }
 
+/// Whether keys of a pipeline lie in several slots. A cluster's client says so before it has sent anything.
+fn crosses_slots(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Server(ServerErrorKind::CrossSlot))
+}
+
+/// Sends the commands of a pipeline to where their keys lie, without waiting in between. Those of one key that follow each other
+/// go together, so that they are carried out in their order.
+async fn key_by_key(connection: &ClusterConnection, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
+    let mut parts: Vec<Pipeline> = Vec::new();
+    let mut last = None;
+    for cmd in pipeline.cmd_iter() {
+        let key = key_of(cmd);
+        if let Some(part) = parts.last_mut().filter(|_| key == last) {
+            part.add_command(cmd.clone());
+        } else {
+            let mut part = Pipeline::with_capacity(1);
+            part.add_command(cmd.clone());
+            parts.push(part);
+        }
+        last = key;
+    }
+    let mut answers = Vec::with_capacity(parts.len());
+    for part in &parts {
+        let mut connection = connection.clone();
+        answers.push(async move { connection.req_packed_commands(part, 0, part.len()).await });
+    }
+    Ok(try_join_all(answers).await?.into_iter().flatten().collect())
+}
+
+/// The first word after a command's name, which is its key.
+fn key_of(cmd: &Cmd) -> Option<&[u8]> {
+    let Arg::Simple(word) = cmd.args_iter().nth(1)? else { return None };
+    Some(word)
+}
+
 impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         Box::pin(async move {
@@ -236,7 +272,15 @@ impl ConnectionLike for Connection {
             let (live, generation) = self.live().await?;
             let answer = match live {
                 Live::One(mut connection) => connection.send_packed_commands(pipeline, offset, count).await,
-                Live::Many(mut connection) => connection.req_packed_commands(pipeline, offset, count).await,
+                Live::Many(mut connection) => {
+                    let answer = connection.req_packed_commands(pipeline, offset, count).await;
+                    match answer {
+                        Err(error) if crosses_slots(&error) && !pipeline.is_transaction() => {
+                            key_by_key(&connection, pipeline).await
+                        }
+                        answer => answer,
+                    }
+                }
             };
             self.heed(&answer, generation);
             // A pipeline hides its commands' errors among the answers.

@@ -23,7 +23,7 @@ pub async fn marked(kv: &Kv, keys: &[String]) -> Result<Vec<bool>, KvError> {
     if keys.is_empty() {
         return Ok(Vec::new());
     }
-    // One GET a key in one pipeline: keys of a cluster may live in several slots.
+    // One EXISTS a key in one pipeline: for several keys together it gives a sum.
     let mut pipe = redis::pipe();
     for key in keys {
         pipe.exists(key);

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::Process;
+use crate::{Process, eventually_true};
 
 /// A private `redis-server` on a free port. Its data goes when this value is dropped.
 pub struct Redis {
@@ -46,6 +46,38 @@ impl Redis {
             }
         }
         panic!("no redis-server could be started (Debian: apt-get install redis-server)");
+    }
+
+    /// A durable server that is a cluster by itself (`REDIS_MODE=cluster`): to its clients keys lie in slots, as in any other.
+    pub async fn cluster_of_one() -> Self {
+        let bus = free_port().to_string();
+        let redis = Self::with_options(&[
+            "--save",
+            "",
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "everysec",
+            "--cluster-enabled",
+            "yes",
+            "--cluster-port",
+            bus.as_str(),
+            "--cluster-announce-ip",
+            "127.0.0.1",
+        ]);
+        assert!(redis.ask(&["cluster", "addslotsrange", "0", "16383"]).starts_with("OK"), "the slots were not taken");
+        eventually_true("the cluster is whole", Duration::from_secs(30), async || {
+            redis.ask(&["cluster", "info"]).contains("cluster_state:ok")
+        })
+        .await;
+        redis
+    }
+
+    /// Asks it, as people do.
+    fn ask(&self, words: &[&str]) -> String {
+        let port = self.port.to_string();
+        let answer = Command::new("redis-cli").args(["-p", &port]).args(words).output().expect("redis-cli");
+        String::from_utf8_lossy(&answer.stdout).into_owned()
     }
 
     fn launch(&mut self) -> bool {
