@@ -69,8 +69,8 @@ impl Kv {
 
     /// A bare connection, made now, for callers that mend it themselves. Not in a cluster; [`Kv::dedicated`] is the way that
     /// works everywhere.
-    pub async fn blocking(&self, block: Duration) -> Result<redis::aio::MultiplexedConnection, KvError> {
-        self.way.bare(block + settings::RESPONSE_LIMIT).await.map_err(tried("connecting"))
+    pub async fn bare(&self) -> Result<redis::aio::MultiplexedConnection, KvError> {
+        self.way.bare(settings::RESPONSE_LIMIT).await.map_err(tried("connecting"))
     }
 
     /// How the servers are arranged.

@@ -4,6 +4,8 @@
 //! arrive during a round trip, and as long as more come, share the next one; there is no timer. A request goes on when its click is acknowledged by
 //! Redis, or is on disk.
 
+mod line;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -14,11 +16,11 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use domain::job::Queue;
-use kv::redis::aio::MultiplexedConnection;
 use kv::redis::{self, RedisError, Value};
 use kv::{Kv, keys};
 use tokio::sync::Notify;
 
+use self::line::{Line, Unfit};
 use crate::client::Client;
 use crate::limit::{Allowance, Limiter};
 use crate::records::Records;
@@ -95,7 +97,7 @@ struct Inner {
     /// The room of the batch before, for the next one.
     spare: RefCell<Batch>,
     wake: Notify,
-    connection: RefCell<Option<MultiplexedConnection>>,
+    line: RefCell<Option<Line>>,
     list: String,
     /// Goes along with each batch where replicas are waited for.
     wait: Option<redis::Cmd>,
@@ -140,7 +142,7 @@ impl Ship {
             open: RefCell::default(),
             spare: RefCell::default(),
             wake: Notify::new(),
-            connection: RefCell::default(),
+            line: RefCell::default(),
             list: keys::ready(Queue::Clicks),
         });
         // It ends with the thread. Every click in it belongs to a request, and the server waits for those.
@@ -248,11 +250,11 @@ impl Inner {
     }
 
     async fn deliver(self: &Rc<Self>, batch: &Batch) -> Outcome {
-        let connection = self.connection.borrow().clone();
-        if let Some(mut connection) = connection {
-            match self.push(&mut connection, batch).await {
+        let line = self.line.borrow().clone();
+        if let Some(mut line) = line {
+            match self.push(&mut line, batch).await {
                 Ok(()) => return Outcome::Acknowledged,
-                Err(error) => self.lose_connection(&error),
+                Err(error) => self.lose_line(&error),
             }
         }
         if batch.records.is_empty() {
@@ -266,11 +268,10 @@ impl Inner {
     }
 
     /// One round trip: the clicks first, then each client's count.
-    async fn push(&self, connection: &mut MultiplexedConnection, batch: &Batch) -> Result<(), RedisError> {
+    async fn push(&self, line: &mut Line, batch: &Batch) -> Result<(), RedisError> {
         let pipe = self.pipeline(batch);
         self.route.health.round_trips.fetch_add(1, Ordering::Relaxed);
-        let expected = pipe.len();
-        let mut replies = connection.send_packed_commands(&pipe, 0, expected).await?.into_iter();
+        let mut replies = line.send(&pipe).await?.into_iter();
         if !batch.records.is_empty() {
             match replies.next() {
                 Some(Value::Int(length)) => {
@@ -343,34 +344,36 @@ impl Inner {
     }
 
     /// Whether the clicks got there is unknown: they are spooled, and a second delivery is one row in Postgres.
-    fn lose_connection(self: &Rc<Self>, error: &RedisError) {
-        if self.connection.take().is_some() {
-            self.route.health.cut_off.fetch_add(1, Ordering::Relaxed);
+    fn lose_line(self: &Rc<Self>, error: &RedisError) {
+        if self.line.take().is_some() {
+            self.cut_off();
             tracing::warn!(%error, "Redis does not take clicks; they are spooled");
-            let inner = self.clone();
-            actix_web::rt::spawn(async move { inner.reconnect().await });
         }
     }
 
     /// The first connection: a moment's patience, so that a start does not begin with the spool.
     async fn connect(self: &Rc<Self>) {
         match self.dial().await {
-            Ok(connection) => *self.connection.borrow_mut() = Some(connection),
+            Ok(line) => *self.line.borrow_mut() = Some(line),
             Err(error) => {
-                self.route.health.cut_off.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(error.chain = %error, "Redis cannot be reached; clicks are spooled");
-                let inner = self.clone();
-                actix_web::rt::spawn(async move { inner.reconnect().await });
+                self.cut_off();
+                let chain = telemetry::chain(&error);
+                tracing::warn!(error.chain = chain, "Redis cannot be reached; clicks are spooled");
             }
         }
+    }
+
+    fn cut_off(self: &Rc<Self>) {
+        self.route.health.cut_off.fetch_add(1, Ordering::Relaxed);
+        actix_web::rt::spawn(self.clone().reconnect());
     }
 
     async fn reconnect(self: Rc<Self>) {
         let mut pause = FIRST_RETRY;
         loop {
             tokio::time::sleep(pause).await;
-            if let Ok(connection) = self.dial().await {
-                *self.connection.borrow_mut() = Some(connection);
+            if let Ok(line) = self.dial().await {
+                *self.line.borrow_mut() = Some(line);
                 self.route.health.cut_off.fetch_sub(1, Ordering::Relaxed);
                 tracing::info!("Redis takes clicks again");
                 return;
@@ -379,25 +382,7 @@ impl Inner {
         }
     }
 
-    /// A connection that has shown that it takes writes: a replica would refuse the next click. Where replicas are waited for, enough
-    /// of them are there.
-    async fn dial(&self) -> Result<MultiplexedConnection, String> {
-        let mut connection = self.route.kv.blocking(Duration::ZERO).await.map_err(|error| error.to_string())?;
-        connection.set_response_timeout(self.route.patience);
-        let role: Vec<Value> =
-            redis::cmd("ROLE").query_async(&mut connection).await.map_err(|error| error.to_string())?;
-        if matches!(role.first(), Some(Value::BulkString(role)) if role == b"slave") {
-            return Err("it is a replica".to_owned());
-        }
-        if let Some(wait) = &self.wait {
-            // A replica that stands still is connected all the same. What is published goes to it, and only one that goes on says so.
-            let publish = redis::cmd("PUBLISH").arg(keys::REDIRECT_REPLICAS).arg("").take();
-            publish.exec_async(&mut connection).await.map_err(|error| error.to_string())?;
-            let have: Value = wait.query_async(&mut connection).await.map_err(|error| error.to_string())?;
-            if !self.route.is_replicated(Some(&have)) {
-                return Err("it has too few replicas".to_owned());
-            }
-        }
-        Ok(connection)
+    async fn dial(&self) -> Result<Line, Unfit> {
+        Line::dial(&self.route, self.wait.as_ref(), &self.list).await
     }
 }

@@ -3,6 +3,7 @@
 mod answers;
 mod caches;
 mod classes;
+mod cluster;
 mod doors;
 mod limits;
 mod outages;
