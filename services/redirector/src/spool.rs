@@ -120,7 +120,7 @@ impl Spool {
             }
         }
         let (own, lock) = own.ok_or(SpoolError::NoSlot)?;
-        let mut next = 1 + segments(&own)?.last().map_or(0, |(number, _)| *number);
+        let mut next = unused_number(&own)?;
         for left in (0..SLOTS).map(slot).filter(|left| *left != own && left.exists()) {
             next = adopt(&left, &own, next)?;
         }
@@ -188,6 +188,17 @@ fn absent(error: io::Error) -> io::Result<()> {
 
 fn segment_name(number: u64) -> String {
     format!("{number:016}.clicks")
+}
+
+/// A number above that of every file in a slot: a segment with the number of one that was pushed or set aside would be taken for it.
+fn unused_number(slot: &Path) -> io::Result<u64> {
+    let mut highest = 0;
+    for entry in fs::read_dir(slot)? {
+        let path = entry?.path();
+        let number: Option<u64> = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+        highest = highest.max(number.unwrap_or(0));
+    }
+    Ok(highest.saturating_add(1))
 }
 
 /// The segments of a slot, oldest first.

@@ -192,6 +192,24 @@ async fn serial_killed_with_a_spool_the_next_one_replays_it() {
 }
 
 #[tokio::test]
+async fn serial_what_a_killed_replay_left_behind_is_not_taken_for_a_new_segment() {
+    let mut shop = Shop::open().await;
+    let slot = shop.spool.path().join("slot-0");
+    std::fs::create_dir(&slot).unwrap();
+    // Killed between removing a segment and the file that says how far it was pushed.
+    std::fs::write(slot.join("0000000000000001.pushed"), "4194304").unwrap();
+    std::fs::write(slot.join("0000000000000002.damaged"), "for a person to look at").unwrap();
+    let service = shop.redirector(&[]);
+    shop.click(&service, shop.offer.id, "192.0.2.7").send().await.unwrap();
+    shop.redis.stop();
+    let answer = shop.click(&service, shop.offer.id, "192.0.2.7").send().await.unwrap();
+    assert_eq!(answer.status(), 302);
+    shop.redis.start_again();
+    all_arrive(&shop, &HashSet::from([click_in(&answer)])).await;
+    assert_eq!(std::fs::read_to_string(slot.join("0000000000000002.damaged")).unwrap(), "for a person to look at");
+}
+
+#[tokio::test]
 async fn serial_a_full_spool_sends_nobody_off_without_a_record() {
     let mut shop = Shop::open().await;
     let service = shop.redirector(&[("REDIRECT_SPOOL_MAX_BYTES", "4000"), ("REDIRECT_LIMIT", "100000")]);
