@@ -91,11 +91,7 @@ async fn run(settings: Settings, life: chassis::Life) -> anyhow::Result<()> {
     tasks.spawn(catalogue.clone().look_again(life.shutdown()));
     tasks.spawn(changes::follow(pool, catalogue, life.shutdown()));
     tasks.spawn(queue::presence::show(kv.clone(), "redirector", life.shutdown()));
-    tasks.spawn(spool::replay(spool.clone(), queue::Producer::new(kv), health, life.shutdown()));
-    life.ready("spool", move || {
-        let damaged = spool.level().damaged();
-        async move { if damaged == 0 { Ok(()) } else { Err(format!("{damaged} damaged segments were set aside")) } }
-    });
+    tasks.spawn(spool::replay(spool, queue::Producer::new(kv), health, life.shutdown()));
     // Clicks are answered at the door; what is not plain enough for it comes through the framework, to the same desk.
     let desk = move || Rc::new(Desk::open(shared.clone()));
     chassis::http::serve_behind(&life, &settings.http, desk, move |routes, desk| {

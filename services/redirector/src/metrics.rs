@@ -1,16 +1,27 @@
 //! What Prometheus reads: counters that the hot path keeps anyway, looked at when asked.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use telemetry::metrics::{KeyValue, meter};
+use telemetry::metrics::{KeyValue, Meter, meter};
 
 use crate::out::Shared;
+use crate::resolve::Catalogue;
+use crate::ship::Health;
 use crate::spool::Spool;
+use crate::tally::Tally;
 
 /// Registers everything.
 pub(crate) fn register(shared: &Shared, spool: &Spool) {
     let meter = meter();
-    let tally = shared.tally.clone();
+    of_clicks(&meter, &shared.tally);
+    of_shipping(&meter, &shared.route.health);
+    of_spool(&meter, spool);
+    of_offers(&meter, &shared.catalogue);
+}
+
+fn of_clicks(meter: &Meter, tally: &Arc<Tally>) {
+    let tally = tally.clone();
     let _kept_by_the_meter = meter
         .u64_observable_counter("clicks_recorded")
         .with_description("Clicks that are safe, by class")
@@ -20,7 +31,10 @@ pub(crate) fn register(shared: &Shared, spool: &Spool) {
                 .for_each(|(class, clicks)| observer.observe(clicks, &[KeyValue::new("class", class.word())]));
         })
         .build();
-    let health = shared.route.health.clone();
+}
+
+fn of_shipping(meter: &Meter, of_all_threads: &Arc<Health>) {
+    let health = of_all_threads.clone();
     let _kept_by_the_meter = meter
         .u64_observable_counter("clicks_shipped")
         .with_description(
@@ -34,24 +48,27 @@ pub(crate) fn register(shared: &Shared, spool: &Spool) {
             }
         })
         .build();
-    let health = shared.route.health.clone();
+    let health = of_all_threads.clone();
     let _kept_by_the_meter = meter
         .u64_observable_counter("clicks_round_trips")
         .with_description("Round trips to Redis that carried clicks and counts")
         .with_callback(move |observer| observer.observe(health.round_trips.load(Ordering::Relaxed), &[]))
         .build();
-    let health = shared.route.health.clone();
+    let health = of_all_threads.clone();
     let _kept_by_the_meter = meter
         .u64_observable_gauge("clicks_waiting")
         .with_description("Length of the list after the last push")
         .with_callback(move |observer| observer.observe(health.waiting(), &[]))
         .build();
-    let health = shared.route.health.clone();
+    let health = of_all_threads.clone();
     let _kept_by_the_meter = meter
         .u64_observable_gauge("clicks_redis_down")
         .with_description("1 while clicks are spooled because Redis is away")
         .with_callback(move |observer| observer.observe(u64::from(health.is_down()), &[]))
         .build();
+}
+
+fn of_spool(meter: &Meter, spool: &Spool) {
     let level = spool.clone();
     let _kept_by_the_meter = meter
         .u64_observable_gauge("clicks_spool_bytes")
@@ -64,7 +81,16 @@ pub(crate) fn register(shared: &Shared, spool: &Spool) {
         .with_description("Clicks in the local spool")
         .with_callback(move |observer| observer.observe(level.level().records(), &[]))
         .build();
-    let catalogue = shared.catalogue.clone();
+    let level = spool.clone();
+    let _kept_by_the_meter = meter
+        .u64_observable_gauge("clicks_spool_damaged")
+        .with_description("Files of the spool set aside since the start because they were torn or changed")
+        .with_callback(move |observer| observer.observe(level.level().damaged(), &[]))
+        .build();
+}
+
+fn of_offers(meter: &Meter, catalogue: &Catalogue) {
+    let catalogue = catalogue.clone();
     let _kept_by_the_meter = meter
         .u64_observable_counter("offers_resolved")
         .with_description("Look-ups of offers and merchants, by the tier that answered")
