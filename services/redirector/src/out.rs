@@ -140,6 +140,12 @@ async fn click(
     allowance: Allowance,
     now_ms: u64,
 ) -> Result<Way, Notice> {
+    if !allowance.allowed && allowance.over > desk.shared.visits.limited_recorded {
+        // Whoever floods us takes neither Redis nor Postgres along: nothing is looked up.
+        desk.shared.tally.unrecorded();
+        desk.ship.count(client, allowance);
+        return Err(too_many(allowance, now_ms));
+    }
     let id = offer_of(asked).ok_or(Notice::Unknown)?;
     let entry = desk.near.find(&desk.shared.catalogue, id).await.map_err(|error| {
         desk.shared.tally.unresolved(&error);
@@ -160,12 +166,6 @@ async fn click(
     let user = desk.shoppers.identify(asked.headers, query.token.as_deref(), now_ms);
     let user_agent = desk.user_agents.of(asked.headers);
     let (class, reason) = verdict(asked, desk, &user_agent, offer.id, user, allowance, now_ms);
-    let limited = class == ClickClass::Limited;
-    if limited && allowance.over > desk.shared.visits.limited_recorded {
-        desk.shared.tally.unrecorded();
-        desk.ship.count(client, allowance);
-        return Err(too_many(allowance, now_ms));
-    }
     let visit = Visit {
         click: click_id,
         user,
@@ -181,7 +181,7 @@ async fn click(
         return Err(Notice::NotRecorded);
     }
     desk.shared.tally.recorded(class);
-    if limited {
+    if class == ClickClass::Limited {
         return Err(too_many(allowance, now_ms));
     }
     let keeps_cookies = matches!(class, ClickClass::Human | ClickClass::Duplicate);

@@ -1,6 +1,7 @@
 //! A hundred clicks a minute a client.
 
 use domain::click::ClickClass;
+use domain::ids::OfferId;
 use kv::redis::AsyncCommands;
 
 use crate::shop::Shop;
@@ -107,4 +108,18 @@ async fn a_flood_is_recorded_up_to_a_bound() {
     let passed = let_through(&shop, &service, "192.0.2.7", 30).await;
     let limited = shop.clicks().await.iter().filter(|click| click.class == ClickClass::Limited).count();
     assert!((passed == 1 && limited == 3) || (passed == 2 && limited <= 6), "{passed} {limited}");
+}
+
+#[tokio::test]
+async fn a_flood_looks_nothing_up() {
+    let shop = Shop::open().await;
+    let service = shop.redirector(&[("REDIRECT_LIMIT", "1"), ("REDIRECT_LIMITED_RECORDED", "3")]);
+    let mut statuses = Vec::new();
+    for _ in 0..30 {
+        let answer = shop.click(&service, OfferId::generate(), "192.0.2.7").send().await.unwrap();
+        statuses.push(answer.status().as_u16());
+    }
+    let (unknown, refused): (Vec<_>, Vec<_>) = statuses.iter().partition(|status| **status == 404);
+    // Four a minute are looked up, and the client's minute may end meanwhile.
+    assert!((4..=8).contains(&unknown.len()) && refused.iter().all(|status| **status == 429), "{statuses:?}");
 }
