@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 
@@ -12,6 +11,7 @@ use domain::click::ClickClass;
 use domain::ids::{ClickId, OfferId, UserId};
 
 use crate::crawlers;
+use crate::passing::Passing;
 use crate::recent::Recent;
 use crate::record::Fragment;
 
@@ -99,13 +99,13 @@ fn prefetch(headers: &HeaderMap) -> Option<&'static str> {
 /// their browser keeps, never by address and phone model: behind a carrier's NAT those are shared.
 pub(crate) struct Repeats {
     within_ms: u64,
-    seen: Mutex<HashMap<(UserId, OfferId), u64, foldhash::fast::RandomState>>,
+    seen: Mutex<Passing<(UserId, OfferId), u64>>,
 }
 
 impl Repeats {
     /// Clicks within `seconds` are repeats; 0 switches it off.
     pub(crate) fn new(seconds: u64) -> Self {
-        Self { within_ms: seconds.saturating_mul(1_000), seen: Mutex::default() }
+        Self { within_ms: seconds.saturating_mul(1_000), seen: Mutex::new(Passing::new(SWEEP_AT)) }
     }
 
     /// Whether this click repeats an earlier one; `last` is what the browser's cookie says of its last click.
@@ -116,10 +116,7 @@ impl Repeats {
         }
         let Some(user) = user.filter(|_| self.within_ms > 0) else { return false };
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.len() >= SWEEP_AT {
-            seen.retain(|_, then| recent(*then));
-        }
-        seen.insert((user, offer), now_ms).is_some_and(recent)
+        seen.swept(|then| !recent(*then)).insert((user, offer), now_ms).is_some_and(recent)
     }
 }
 

@@ -11,15 +11,15 @@
 //! replica computes the same window, so a key's expiry is the same whoever sets it; a process sets it once a window.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::client::Client;
+use crate::passing::Passing;
 
 /// The length of a window, in milliseconds.
 pub(crate) const WINDOW_MS: u64 = 60_000;
-const SHARDS: usize = 64;
+const SHARDS: u64 = 64;
 /// Redis hears of a client when this part of the limit is used up.
 const UNTOLD_SHARE: u32 = 20;
 /// A shard that has grown beyond this throws out what is over before it grows further.
@@ -56,23 +56,17 @@ pub(crate) struct Limiter {
     limit: u32,
     /// The click of a client's window with which Redis begins to hear of it.
     told_from: u32,
-    shards: Vec<Mutex<Shard>>,
+    shards: Vec<Mutex<Passing<Client, Window>>>,
     hasher: foldhash::fast::FixedState,
-}
-
-struct Shard {
-    windows: HashMap<Client, Window, foldhash::fast::RandomState>,
-    sweep_at: usize,
 }
 
 impl Limiter {
     /// A limiter that allows `limit` requests a window.
     pub(crate) fn new(limit: u32) -> Self {
-        let shard = || Mutex::new(Shard { windows: HashMap::default(), sweep_at: SWEEP_AT });
         Self {
             limit,
             told_from: (limit / UNTOLD_SHARE).max(1),
-            shards: (0..SHARDS).map(|_| shard()).collect(),
+            shards: (0..SHARDS).map(|_| Mutex::new(Passing::new(SWEEP_AT))).collect(),
             // Fixed, so that all replicas shift a client's window alike.
             hasher: foldhash::fast::FixedState::with_seed(0x7265_6469_7265_6374),
         }
@@ -90,8 +84,8 @@ impl Limiter {
         let Some(mut shard) = self.shard(hash) else {
             return Allowance { allowed: true, remaining: 0, over: 0, ends_ms, told: 1, opens: true };
         };
-        shard.sweep(now_ms);
-        let window = shard.windows.entry(client).or_insert(Window { ends_ms, ours: 0, others: 0 });
+        let windows = shard.swept(|window| window.ends_ms <= now_ms);
+        let window = windows.entry(client).or_insert(Window { ends_ms, ours: 0, others: 0 });
         if window.ends_ms != ends_ms {
             *window = Window { ends_ms, ours: 0, others: 0 };
         }
@@ -114,7 +108,7 @@ impl Limiter {
     /// Takes in what Redis says all replicas have counted in the window that ends at `ends_ms`.
     pub(crate) fn heard(&self, client: Client, ends_ms: u64, everywhere: u64) {
         let Some(mut shard) = self.shard(self.hash(client)) else { return };
-        if let Some(window) = shard.windows.get_mut(&client).filter(|window| window.ends_ms == ends_ms) {
+        if let Some(window) = shard.get_mut(&client).filter(|window| window.ends_ms == ends_ms) {
             // Ours includes what is still on its way to Redis, so this never says more than others really have.
             let others = u32::try_from(everywhere).unwrap_or(u32::MAX).saturating_sub(window.ours);
             window.others = window.others.max(others);
@@ -124,7 +118,7 @@ impl Limiter {
     /// How many clients are remembered.
     #[cfg(test)]
     fn clients(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().unwrap().windows.len()).sum()
+        self.shards.iter().map(|shard| shard.lock().unwrap().len()).sum()
     }
 
     fn hash(&self, client: Client) -> u64 {
@@ -136,20 +130,9 @@ impl Limiter {
         hasher.finish()
     }
 
-    fn shard(&self, hash: u64) -> Option<std::sync::MutexGuard<'_, Shard>> {
-        let index = usize::try_from(hash % 64).ok()?;
+    fn shard(&self, hash: u64) -> Option<MutexGuard<'_, Passing<Client, Window>>> {
+        let index = usize::try_from(hash % SHARDS).ok()?;
         Some(self.shards.get(index)?.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Shard {
-    fn sweep(&mut self, now_ms: u64) {
-        if self.windows.len() >= self.sweep_at {
-            self.windows.retain(|_, window| window.ends_ms > now_ms);
-            // Twice what is alive: sweeping stays cheap however many clients there are.
-            self.sweep_at = SWEEP_AT.max(self.windows.len().saturating_mul(2));
-            self.windows.shrink_to(self.sweep_at);
-        }
     }
 }
 

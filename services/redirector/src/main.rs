@@ -10,6 +10,7 @@ mod lint;
 mod metrics;
 mod out;
 mod pages;
+mod passing;
 mod recent;
 mod record;
 mod records;
