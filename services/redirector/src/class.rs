@@ -17,6 +17,8 @@ use crate::record::Fragment;
 
 /// How many user agents a thread remembers.
 const REMEMBERED: usize = 20_000;
+/// Longer ones, in bytes, it does not: no browser sends them, and so many of them would be memory that strangers take.
+const LONGEST_REMEMBERED: usize = 1_024;
 /// Shopper and offer pairs that are remembered before old ones are thrown out.
 const SWEEP_AT: usize = 50_000;
 
@@ -59,7 +61,9 @@ impl UserAgents {
             return known.clone();
         }
         let found = Rc::new(UserAgent { reason: crawlers::recognise(text), record: Fragment::of_user_agent(text) });
-        self.known.borrow_mut().put(text.into(), found.clone());
+        if text.len() <= LONGEST_REMEMBERED {
+            self.known.borrow_mut().put(text.into(), found.clone());
+        }
         found
     }
 }
@@ -191,6 +195,16 @@ mod tests {
             &[("user-agent", "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)")],
         );
         assert!(bot == ClickClass::Bot && reason.starts_with("user agent matches"), "{reason}");
+    }
+
+    #[test]
+    fn user_agents_are_remembered_unless_no_browser_is_so_long() {
+        let agents = UserAgents::default();
+        for (length, is_remembered) in [(100, true), (LONGEST_REMEMBERED, true), (LONGEST_REMEMBERED + 1, false)] {
+            let text = "x".repeat(length);
+            let (one, again) = (agents.recognise(&text), agents.recognise(&text));
+            assert_eq!(Rc::ptr_eq(&one, &again), is_remembered, "{length}");
+        }
     }
 
     #[test]
