@@ -17,7 +17,7 @@ use crate::record::Fragment;
 
 /// How many user agents a thread remembers.
 const REMEMBERED: usize = 20_000;
-/// Longer ones, in bytes, it does not: no browser sends them, and so many of them would be memory that strangers take.
+/// The longest that it remembers, in bytes: no browser's is longer, and thousands that are would be memory that strangers take.
 const LONGEST_REMEMBERED: usize = 1_024;
 /// Shopper and offer pairs that are remembered before old ones are thrown out.
 const SWEEP_AT: usize = 50_000;

@@ -228,7 +228,7 @@ impl Catalogue {
             Some(merchant) => match offer(id, &terms, merchant) {
                 Ok(offer) => Found::Offer(Box::new(offer)),
                 Err(unusable) => {
-                    tracing::error!(offer.id = %id, reason = %telemetry::chain(&unusable), "the offer cannot be used; shoppers get an error page");
+                    tracing::error!(offer.id = %id, error.chain = telemetry::chain(&unusable), "the offer cannot be used; shoppers get an error page");
                     Found::Broken
                 }
             },

@@ -357,8 +357,7 @@ impl Inner {
             Ok(line) => *self.line.borrow_mut() = Some(line),
             Err(error) => {
                 self.cut_off();
-                let chain = telemetry::chain(&error);
-                tracing::warn!(error.chain = chain, "Redis cannot be reached; clicks are spooled");
+                tracing::warn!(error.chain = telemetry::chain(&error), "Redis cannot be reached; clicks are spooled");
             }
         }
     }

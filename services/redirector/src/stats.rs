@@ -152,7 +152,7 @@ impl Stats {
         };
         match recorded {
             Ok(Ok(recorded)) => figures.take_in(recorded),
-            Ok(Err(error)) => figures.miss(&error.to_string()),
+            Ok(Err(error)) => figures.miss(&telemetry::chain(&error)),
             Err(_elapsed) => figures.miss("no answer in time"),
         }
         figures.add_waiting();

@@ -58,9 +58,7 @@ impl Tally {
     pub(crate) fn unresolved(&self, error: &ResolveError) {
         let count = self.unresolved.fetch_add(1, Ordering::Relaxed) + 1;
         if count.is_power_of_two() {
-            let chain = std::iter::successors(std::error::Error::source(error), |error| error.source());
-            let chain: Vec<_> = std::iter::once(error.to_string()).chain(chain.map(ToString::to_string)).collect();
-            tracing::error!(error.chain = chain.join(": "), count, "an offer cannot be looked up");
+            tracing::error!(error.chain = telemetry::chain(error), count, "an offer cannot be looked up");
         }
     }
 }

@@ -79,10 +79,8 @@ pub(crate) enum Unusable {
 impl Unusable {
     /// Puts it into the log, with everything that is wrong.
     pub(crate) fn tell(&self, merchant: MerchantId) {
-        let whole: &dyn std::error::Error = self;
-        let chain: Vec<_> =
-            std::iter::successors(Some(whole), |error| error.source()).map(ToString::to_string).collect();
-        tracing::error!(merchant.id = %merchant, error.chain = chain.join(": "), "the merchant cannot be used; its shoppers get an error page");
+        let chain = telemetry::chain(self);
+        tracing::error!(merchant.id = %merchant, error.chain = chain, "the merchant cannot be used; its shoppers get an error page");
     }
 }
 

@@ -79,7 +79,9 @@ pub(super) async fn look(kv: &Kv, spool: &Level) -> Waiting {
     let mut waiting = Waiting { spool: spool.records(), ..Waiting::default() };
     match tokio::time::timeout(LIMIT, read(kv, &mut waiting)).await {
         Ok(Ok(())) => waiting.redis_answered = true,
-        Ok(Err(error)) => tracing::warn!(%error, "figures without what waits in Redis"),
+        Ok(Err(error)) => {
+            tracing::warn!(error.chain = telemetry::chain(&error), "figures without what waits in Redis");
+        }
         Err(_elapsed) => tracing::warn!("figures without what waits in Redis: no answer in time"),
     }
     waiting.estimate();
