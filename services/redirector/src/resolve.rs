@@ -5,6 +5,7 @@
 //! A change in the catalogue is heard (see `changes`) and forgets the entry at once, wherever it is held.
 
 mod again;
+mod forget;
 mod looked;
 mod mark;
 mod near;
@@ -40,10 +41,6 @@ const REDIS_LIMIT: Duration = Duration::from_millis(200);
 const POSTGRES_LIMIT: Duration = Duration::from_secs(1);
 /// How long a failed reload of an entry is not tried again.
 const RELOAD_PAUSE: Duration = Duration::from_secs(1);
-/// How many entries one round trip to Redis forgets after a time in which changes were not heard: an import may have changed
-/// every offer.
-const DOUBTED_AT_ONCE: usize = 500;
-
 /// How long entries are kept in memory.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Keeping {
@@ -186,16 +183,6 @@ impl Catalogue {
         entry.mark() == 0 && entry.looked.age() < self.0.keeping.fresh
     }
 
-    /// How many changes have been heard of.
-    fn changes(&self) -> u64 {
-        self.0.changes.load(Ordering::Acquire)
-    }
-
-    /// Has every thread forget what it holds of its own; called when memory has forgotten or doubts what changed.
-    fn changed(&self) {
-        self.0.changes.fetch_add(1, Ordering::AcqRel);
-    }
-
     /// Loads an entry anew; when that fails, the one held goes on for another fresh time.
     async fn reload(&self, id: OfferId, held: Arc<Entry>) -> Arc<Entry> {
         match self.load(id).await {
@@ -325,64 +312,6 @@ impl Catalogue {
             let _not_cached = tokio::time::timeout(REDIS_LIMIT, kv::cache::set(&self.0.kv, &key, &text, ttl)).await;
         }
         Print::of(&text)
-    }
-
-    /// Forgets an offer in memory and in Redis.
-    pub(crate) async fn forget_offer(&self, id: OfferId) {
-        self.0.offers.invalidate(&id).await;
-        self.changed();
-        self.drop_keys([keys::redirect_url(id)]).await;
-    }
-
-    /// Forgets a merchant, and with it all of its offers, in memory and in Redis.
-    pub(crate) async fn forget_merchant(&self, id: MerchantId) {
-        self.drop_keys([keys::redirect_merchant(id)]).await;
-        if let Some(held) = self.0.merchants.get(&id).await {
-            held.mark.forget();
-        }
-        self.0.merchants.invalidate(&id).await;
-        self.changed();
-    }
-
-    /// Has offers that may have changed unheard looked up again; what memory holds is served if that fails.
-    pub(crate) async fn doubt_offers(&self, ids: &[OfferId]) {
-        for ids in ids.chunks(DOUBTED_AT_ONCE) {
-            self.drop_keys(ids.iter().copied().map(keys::redirect_url)).await;
-            for id in ids {
-                if let Some(entry) = self.0.offers.get(id).await {
-                    entry.own.doubt();
-                }
-            }
-            self.changed();
-        }
-    }
-
-    /// The same for merchants and all of their offers.
-    pub(crate) async fn doubt_merchants(&self, ids: &[MerchantId]) {
-        for ids in ids.chunks(DOUBTED_AT_ONCE) {
-            self.drop_keys(ids.iter().copied().map(keys::redirect_merchant)).await;
-            for id in ids {
-                if let Some(held) = self.0.merchants.get(id).await {
-                    held.mark.doubt();
-                }
-            }
-            self.changed();
-        }
-    }
-
-    /// Forgets everything in memory.
-    pub(crate) fn forget_all(&self) {
-        for (_, held) in &self.0.merchants {
-            held.mark.forget();
-        }
-        self.0.merchants.invalidate_all();
-        self.0.offers.invalidate_all();
-        self.changed();
-    }
-
-    async fn drop_keys(&self, keys: impl IntoIterator<Item = String>) {
-        let keys: Vec<_> = keys.into_iter().collect();
-        let _not_there = tokio::time::timeout(REDIS_LIMIT, kv::cache::forget(&self.0.kv, &keys)).await;
     }
 
     /// How often each tier knew the answer.

@@ -1,0 +1,82 @@
+//! What is done when the catalogue has changed, or may have: what memory and Redis hold is forgotten, or doubted.
+
+use std::sync::atomic::Ordering;
+
+use domain::ids::{MerchantId, OfferId};
+use kv::keys;
+
+use super::{Catalogue, REDIS_LIMIT};
+
+/// How many entries one round trip to Redis forgets after a time in which changes were not heard: an import may have changed
+/// every offer.
+const DOUBTED_AT_ONCE: usize = 500;
+
+impl Catalogue {
+    /// How many changes have been heard of.
+    pub(super) fn changes(&self) -> u64 {
+        self.0.changes.load(Ordering::Acquire)
+    }
+
+    /// Has every thread forget what it holds of its own; called when memory has forgotten or doubts what changed.
+    fn changed(&self) {
+        self.0.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Forgets an offer in memory and in Redis.
+    pub(crate) async fn forget_offer(&self, id: OfferId) {
+        self.0.offers.invalidate(&id).await;
+        self.changed();
+        self.drop_keys([keys::redirect_url(id)]).await;
+    }
+
+    /// Forgets a merchant, and with it all of its offers, in memory and in Redis.
+    pub(crate) async fn forget_merchant(&self, id: MerchantId) {
+        self.drop_keys([keys::redirect_merchant(id)]).await;
+        if let Some(held) = self.0.merchants.get(&id).await {
+            held.mark.forget();
+        }
+        self.0.merchants.invalidate(&id).await;
+        self.changed();
+    }
+
+    /// Has offers that may have changed unheard looked up again; what memory holds is served if that fails.
+    pub(crate) async fn doubt_offers(&self, ids: &[OfferId]) {
+        for ids in ids.chunks(DOUBTED_AT_ONCE) {
+            self.drop_keys(ids.iter().copied().map(keys::redirect_url)).await;
+            for id in ids {
+                if let Some(entry) = self.0.offers.get(id).await {
+                    entry.own.doubt();
+                }
+            }
+            self.changed();
+        }
+    }
+
+    /// The same for merchants and all of their offers.
+    pub(crate) async fn doubt_merchants(&self, ids: &[MerchantId]) {
+        for ids in ids.chunks(DOUBTED_AT_ONCE) {
+            self.drop_keys(ids.iter().copied().map(keys::redirect_merchant)).await;
+            for id in ids {
+                if let Some(held) = self.0.merchants.get(id).await {
+                    held.mark.doubt();
+                }
+            }
+            self.changed();
+        }
+    }
+
+    /// Forgets everything in memory.
+    pub(crate) fn forget_all(&self) {
+        for (_, held) in &self.0.merchants {
+            held.mark.forget();
+        }
+        self.0.merchants.invalidate_all();
+        self.0.offers.invalidate_all();
+        self.changed();
+    }
+
+    async fn drop_keys(&self, keys: impl IntoIterator<Item = String>) {
+        let keys: Vec<_> = keys.into_iter().collect();
+        let _not_there = tokio::time::timeout(REDIS_LIMIT, kv::cache::forget(&self.0.kv, &keys)).await;
+    }
+}
