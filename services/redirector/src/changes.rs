@@ -1,5 +1,6 @@
 //! Hears what changes in the catalogue, and has it forgotten.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -46,18 +47,20 @@ async fn listen(pool: &Pool, catalogue: &Catalogue, heard_until: &mut DateTime<U
     let since = heard_until.checked_sub_signed(OVERLAP).unwrap_or(*heard_until);
     look_back(pool, catalogue, since).await?;
     tracing::info!("listening for changes of the catalogue");
-    let mut again: Vec<(tokio::time::Instant, String)> = Vec::new();
+    let mut again: VecDeque<(tokio::time::Instant, String)> = VecDeque::new();
     loop {
-        let due = again.first().map(|(due, _)| *due);
+        let due = again.front().map(|(due, _)| *due);
         tokio::select! {
             notification = listener.next() => {
                 let Some(notification) = notification else { return Ok(()) };
                 *heard_until = SystemClock.now();
                 forget(pool, catalogue, &notification.payload).await?;
-                again.push((tokio::time::Instant::now() + SECOND_LOOK, notification.payload));
+                again.push_back((tokio::time::Instant::now() + SECOND_LOOK, notification.payload));
             }
             () = tokio::time::sleep_until(due.unwrap_or_else(tokio::time::Instant::now)), if due.is_some() => {
-                forget(pool, catalogue, &again.remove(0).1).await?;
+                if let Some((_, change)) = again.pop_front() {
+                    forget(pool, catalogue, &change).await?;
+                }
             }
         }
     }
