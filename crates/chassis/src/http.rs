@@ -15,7 +15,7 @@ use config::Reader;
 use socket2::SockRef;
 
 pub use door::{Answer, Asked, Doorman, is_sendable, serve_behind};
-pub use observe::{CORRELATION_HEADER, HotRoute};
+pub use observe::HotRoute;
 
 use crate::{Life, Pulse};
 use observe::Figures;

@@ -79,12 +79,6 @@ pub fn circuit(name: &str) -> String {
     format!("circuit:{name}")
 }
 
-/// A token bucket, shared by replicas.
-#[must_use]
-pub fn bucket(name: &str) -> String {
-    format!("ratelimit:bucket:{name}")
-}
-
 /// What a shopper was told live, in the order it was told.
 #[must_use]
 pub fn shopper_events(user: UserId) -> String {

@@ -4,20 +4,6 @@ use std::time::Duration;
 
 use crate::{Kv, KvError, redis, tried};
 
-/// Marks `key` for `ttl`; says whether this call was the first.
-pub async fn first(kv: &Kv, key: &str, ttl: Duration) -> Result<bool, KvError> {
-    let answer: Option<String> = redis::cmd("SET")
-        .arg(key)
-        .arg("1")
-        .arg("NX")
-        .arg("EX")
-        .arg(ttl.as_secs().max(1))
-        .query_async(&mut kv.commands())
-        .await
-        .map_err(tried("marking a key as seen"))?;
-    Ok(answer.is_some())
-}
-
 /// Which of `keys` are marked, in one round trip.
 pub async fn marked(kv: &Kv, keys: &[String]) -> Result<Vec<bool>, KvError> {
     if keys.is_empty() {

@@ -18,7 +18,7 @@ use crate::identity::Identity;
 static REGISTRY: OnceLock<Registry> = OnceLock::new();
 
 /// Bounds of what is measured in seconds: from a redirect to a long pull.
-pub const SECONDS: &[f64] =
+const SECONDS: &[f64] =
     &[0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0];
 
 pub(crate) fn install(identity: &Identity) -> Result<(), TelemetryError> {

@@ -20,7 +20,7 @@ use tracing::{Instrument, Span};
 use super::{Answer, Asked, Doorman};
 
 /// Where a caller says what the request belongs to, and where it is told.
-pub const CORRELATION_HEADER: &str = "x-request-id";
+const CORRELATION_HEADER: &str = "x-request-id";
 /// Where callers say what trail a request is on.
 static TRAIL: [HeaderName; 2] = [HeaderName::from_static("traceparent"), HeaderName::from_static(CORRELATION_HEADER)];
 
