@@ -32,7 +32,7 @@ async fn serial_sigterm_ends_each_service_in_time_with_its_work_done() {
 #[test]
 fn bad_settings_are_listed_all_at_once_before_a_port_is_bound() {
     let wrong = [
-        ("redirector", &["DATABASE_URL", "REDIS_URL", "REDIRECT_LIMIT"][..]),
+        ("redirector", &["DATABASE_URL", "REDIS_URL", "REDIRECT_LIMIT", "HTTP_WORKERS"][..]),
         ("webhooks", &["DATABASE_URL", "REDIS_URL", "RAZORPAY_WEBHOOK_SECRET", "SENDGRID_WEBHOOK_PUBLIC_KEY"]),
         (
             "notifier",
@@ -54,6 +54,7 @@ fn bad_settings_are_listed_all_at_once_before_a_port_is_bound() {
             .env_clear()
             .env("FROM_EMAIL", "no address")
             .env("REDIRECT_LIMIT", "many")
+            .env("HTTP_WORKERS", "0")
             .env("CLICK_FLUSH_BATCH", "-1")
             .env("SHOP_TIME_ZONE", "Asia/Atlantis")
             .envs((service == "admin").then_some(("HTTP_ADDR", "everywhere")))
@@ -66,5 +67,24 @@ fn bad_settings_are_listed_all_at_once_before_a_port_is_bound() {
         for key in keys {
             assert!(said.contains(key), "{service} does not name {key}:\n{said}");
         }
+    }
+}
+
+#[test]
+fn a_secret_whose_file_cannot_be_read_is_told_and_not_taken_for_none() {
+    let output = Command::new(binary("redirector"))
+        .env_clear()
+        .env("DATABASE_URL_FILE", "/nowhere/database_url")
+        .env("REDIS_URL", "redis://127.0.0.1:1")
+        .env("JWT_SECRET_FILE", "/nowhere/jwt_secret")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(64), "{said}");
+    assert!(said.contains("2 problems"), "{said}");
+    for name in ["database_url", "jwt_secret"] {
+        let key = name.to_uppercase();
+        assert!(said.contains(&format!("{key}_FILE: /nowhere/{name} cannot be read: ")), "{said}");
     }
 }

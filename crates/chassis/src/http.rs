@@ -4,6 +4,7 @@ mod door;
 mod observe;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZero;
 use std::time::Duration;
 
 use actix_web::dev::Server;
@@ -36,12 +37,12 @@ const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECI
 impl Settings {
     /// Reads `HTTP_ADDR`, `HTTP_WORKERS` and `HTTP_STALL_SECONDS`.
     pub fn read(reader: &mut Reader<'_>) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
             address: reader.default("HTTP_ADDR", DEFAULT_ADDRESS, "where HTTP is served"),
             workers: reader
                 .optional_parsed("HTTP_WORKERS", "how many threads serve HTTP; one per core by default")
-                .unwrap_or(cores),
+                .or_else(|| std::thread::available_parallelism().ok())
+                .map_or(1, NonZero::get),
             stall: Duration::from_secs(reader.default(
                 "HTTP_STALL_SECONDS",
                 30,

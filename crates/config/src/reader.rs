@@ -75,13 +75,13 @@ impl<'a> Reader<'a> {
     /// A secret that may be absent.
     pub fn optional_secret(&mut self, key: &str, about: &str) -> Option<SecretString> {
         self.note(key, about, None, false, true);
-        self.source.get(key).map(SecretString::from)
+        self.text(key).map(SecretString::from)
     }
 
     /// A text that may be absent.
     pub fn optional(&mut self, key: &str, about: &str) -> Option<String> {
         self.note(key, about, None, false, false);
-        self.source.get(key)
+        self.text(key)
     }
 
     /// A value that must be set and well formed. `None` only when a problem was noted.
@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
         T::Err: Display,
     {
         self.note(key, about, None, false, false);
-        let text = self.source.get(key)?;
+        let text = self.text(key)?;
         self.parse(key, &text)
     }
 
@@ -113,16 +113,16 @@ impl<'a> Reader<'a> {
         T::Err: Display,
     {
         self.note(key, about, Some(default.to_string()), false, false);
-        match self.source.get(key) {
+        match self.text(key) {
             None => default,
             Some(text) => self.parse(key, &text).unwrap_or(default),
         }
     }
 
-    /// Whether a setting is present, for parts that are switched on by their credentials.
+    /// Whether a setting is given, for parts that are switched on by their credentials.
     #[must_use]
     pub fn is_set(&self, key: &str) -> bool {
-        self.source.get(key).is_some()
+        self.source.get(key).is_some() || self.source.unreadable(key).is_some()
     }
 
     /// The settings whose name starts with `prefix`, such as `MSG91_TEMPLATE_ID_`: name without prefix, and text.
@@ -155,9 +155,19 @@ impl<'a> Reader<'a> {
     }
 
     fn must(&mut self, key: &str, about: &str) -> Option<String> {
+        let known = self.problems.len();
+        let text = self.text(key);
+        if text.is_none() && self.problems.len() == known {
+            self.problems.push(format!("{key} is not set: {about}"));
+        }
+        text
+    }
+
+    /// The text of a setting. One that is given and cannot be read is a problem: it was not meant to be absent.
+    fn text(&mut self, key: &str) -> Option<String> {
         let text = self.source.get(key);
         if text.is_none() {
-            self.problems.push(format!("{key} is not set: {about}"));
+            self.problems.extend(self.source.unreadable(key));
         }
         text
     }

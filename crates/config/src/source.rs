@@ -6,6 +6,10 @@ use std::collections::BTreeMap;
 pub trait Source {
     /// The text, if it is set and not empty.
     fn get(&self, key: &str) -> Option<String>;
+    /// Why the text of a setting that was given cannot be read: its file is away, say.
+    fn unreadable(&self, _key: &str) -> Option<String> {
+        None
+    }
     /// All keys that start with `prefix`, sorted.
     fn keys(&self, prefix: &str) -> Vec<String>;
 }
@@ -15,15 +19,29 @@ pub trait Source {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Environment;
 
+#[expect(clippy::disallowed_methods, reason = "this is the room where the environment comes in")]
+fn set(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|text| !text.trim().is_empty())
+}
+
+/// The file that `key` is in, unless it is set itself.
+fn file_of(key: &str) -> Option<String> {
+    if set(key).is_some() { None } else { set(&format!("{key}_FILE")) }
+}
+
 impl Source for Environment {
-    #[expect(clippy::disallowed_methods, reason = "this is the room where the environment comes in")]
     fn get(&self, key: &str) -> Option<String> {
-        let set = |name: &str| std::env::var(name).ok().filter(|text| !text.trim().is_empty());
         set(key).or_else(|| {
-            let path = set(&format!("{key}_FILE"))?;
+            let text = std::fs::read_to_string(file_of(key)?).ok()?;
             // An empty file is a secret that was not filled in.
-            std::fs::read_to_string(path).ok().map(|text| text.trim_end().to_owned()).filter(|text| !text.is_empty())
+            Some(text.trim_end().to_owned()).filter(|text| !text.is_empty())
         })
+    }
+
+    fn unreadable(&self, key: &str) -> Option<String> {
+        let path = file_of(key)?;
+        let error = std::fs::read_to_string(&path).err()?;
+        Some(format!("{key}_FILE: {path} cannot be read: {error}"))
     }
 
     fn keys(&self, prefix: &str) -> Vec<String> {
