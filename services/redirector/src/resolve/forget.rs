@@ -22,27 +22,35 @@ impl Catalogue {
         self.0.changes.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Forgets an offer in memory and in Redis.
-    pub(crate) async fn forget_offer(&self, id: OfferId) {
-        self.0.offers.invalidate(&id).await;
-        self.changed();
-        self.drop_keys([keys::redirect_url(id)]).await;
+    /// Whether Redis is away, so that it forgets nothing now.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.0.health.is_down()
     }
 
-    /// Forgets a merchant, and with it all of its offers, in memory and in Redis.
-    pub(crate) async fn forget_merchant(&self, id: MerchantId) {
-        self.drop_keys([keys::redirect_merchant(id)]).await;
+    /// Forgets an offer in memory and in Redis; says whether Redis did.
+    pub(crate) async fn forget_offer(&self, id: OfferId) -> bool {
+        self.0.offers.invalidate(&id).await;
+        self.changed();
+        self.drop_keys([keys::redirect_url(id)]).await
+    }
+
+    /// Forgets a merchant, and with it all of its offers, in memory and in Redis; says whether Redis did.
+    pub(crate) async fn forget_merchant(&self, id: MerchantId) -> bool {
+        let is_dropped = self.drop_keys([keys::redirect_merchant(id)]).await;
         if let Some(held) = self.0.merchants.get(&id).await {
             held.mark.forget();
         }
         self.0.merchants.invalidate(&id).await;
         self.changed();
+        is_dropped
     }
 
-    /// Has offers that may have changed unheard looked up again; what memory holds is served if that fails.
-    pub(crate) async fn doubt_offers(&self, ids: &[OfferId]) {
+    /// Has offers that may have changed unheard looked up again; what memory holds is served if that fails. Says whether Redis
+    /// has forgotten them.
+    pub(crate) async fn doubt_offers(&self, ids: &[OfferId]) -> bool {
+        let mut are_dropped = true;
         for ids in ids.chunks(DOUBTED_AT_ONCE) {
-            self.drop_keys(ids.iter().copied().map(keys::redirect_url)).await;
+            are_dropped &= self.drop_keys(ids.iter().copied().map(keys::redirect_url)).await;
             for id in ids {
                 if let Some(entry) = self.0.offers.get(id).await {
                     entry.own.doubt();
@@ -50,12 +58,14 @@ impl Catalogue {
             }
             self.changed();
         }
+        are_dropped
     }
 
     /// The same for merchants and all of their offers.
-    pub(crate) async fn doubt_merchants(&self, ids: &[MerchantId]) {
+    pub(crate) async fn doubt_merchants(&self, ids: &[MerchantId]) -> bool {
+        let mut are_dropped = true;
         for ids in ids.chunks(DOUBTED_AT_ONCE) {
-            self.drop_keys(ids.iter().copied().map(keys::redirect_merchant)).await;
+            are_dropped &= self.drop_keys(ids.iter().copied().map(keys::redirect_merchant)).await;
             for id in ids {
                 if let Some(held) = self.0.merchants.get(id).await {
                     held.mark.doubt();
@@ -63,6 +73,7 @@ impl Catalogue {
             }
             self.changed();
         }
+        are_dropped
     }
 
     /// Forgets everything in memory.
@@ -75,8 +86,8 @@ impl Catalogue {
         self.changed();
     }
 
-    async fn drop_keys(&self, keys: impl IntoIterator<Item = String>) {
+    async fn drop_keys(&self, keys: impl IntoIterator<Item = String>) -> bool {
         let keys: Vec<_> = keys.into_iter().collect();
-        let _not_there = tokio::time::timeout(REDIS_LIMIT, kv::cache::forget(&self.0.kv, &keys)).await;
+        matches!(tokio::time::timeout(REDIS_LIMIT, kv::cache::forget(&self.0.kv, &keys)).await, Ok(Ok(())))
     }
 }

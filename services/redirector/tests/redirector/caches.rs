@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kv::redis::AsyncCommands;
 use store::catalogue;
-use testkit::eventually_true;
+use testkit::{Service, eventually_true};
 
 use crate::shop::{Shop, location};
 
@@ -112,6 +112,33 @@ async fn the_second_look_finds_what_was_not_heard() {
     // What Redis has forgotten, Postgres knows.
     let _: () = kv::redis::cmd("FLUSHALL").query_async(&mut redis).await.unwrap();
     eventually_true("the page as it is", SOON, async || page(offers[7]).await.as_str().contains("shoes")).await;
+}
+
+/// The page that the offer leads to now.
+async fn page(shop: &Shop, service: &Service) -> String {
+    location(&shop.click(service, shop.offer.id, "192.0.2.7").send().await.unwrap()).into()
+}
+
+#[tokio::test]
+async fn what_changed_while_redis_was_away_is_forgotten_there_when_it_is_back() {
+    let mut shop = Shop::open().await;
+    let service = shop.redirector(&[("REDIRECT_MEMORY_SECONDS", "1"), ("REDIRECT_LIMIT", "100000")]);
+    eventually_true("listening", SOON, async || service.logs().contains("listening for changes")).await;
+    assert!(page(&shop, &service).await.contains("shoes"));
+    let key = format!("redirect:url:{}", shop.offer.id);
+    eventually_true("it is kept", SOON, async || shop.connection().await.exists(&key).await.unwrap()).await;
+
+    shop.redis.stop();
+    let mut offer = shop.offer.clone();
+    offer.target_url = "https://shop.in/boots".to_owned();
+    let client = shop.database.pool().get().await.unwrap();
+    assert!(catalogue::update_offer(&client, &offer).await.unwrap());
+    eventually_true("the new page", SOON, async || page(&shop, &service).await.contains("boots")).await;
+    shop.redis.start_again();
+    eventually_true("it is forgotten", SOON, async || service.logs().contains("Redis has forgotten")).await;
+    let text: Option<String> = shop.connection().await.get(&key).await.unwrap();
+    assert!(text.as_deref().is_none_or(|text| text.contains("boots")), "{text:?}");
+    assert!(page(&shop, &service).await.contains("boots"));
 }
 
 #[tokio::test]
