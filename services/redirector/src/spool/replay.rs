@@ -30,11 +30,17 @@ pub(super) struct Waiting {
 /// Replays until `end`. A click that was pushed but not yet noted as pushed when the process is killed is pushed again;
 /// Postgres keeps it once, by its id.
 pub(crate) async fn replay(spool: Spool, producer: Producer, health: Arc<Health>, end: CancellationToken) {
+    // What an ended process left may have no whole click in it. It is looked at all the same, or it would lie there for good.
+    let mut is_left_over = true;
     loop {
-        if spool.level().records() > 0 && !health.is_down() {
+        if (is_left_over || spool.level().records() > 0) && !health.is_down() {
             match pass(&spool, &producer, &end).await {
-                Ok(0) => {}
-                Ok(clicks) => tracing::info!(clicks, "spooled clicks are in Redis"),
+                Ok(clicks) => {
+                    is_left_over = false;
+                    if clicks > 0 {
+                        tracing::info!(clicks, "spooled clicks are in Redis");
+                    }
+                }
                 Err(error) => {
                     let chain = format!("{error:#}");
                     tracing::warn!(error.chain = chain, "the spool could not be replayed; it is tried again");
