@@ -15,10 +15,18 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// Tells every merchant whose template or hosts cannot be used, as an error in the log.
 pub(crate) async fn at_start(pool: Pool, schemes: Schemes, end: CancellationToken) {
+    let mut told = false;
     loop {
-        if let Ok((merchants, unusable)) = look(&pool, schemes).await {
-            tracing::info!(merchants, unusable, "looked at the tracking templates of all merchants");
-            return;
+        match look(&pool, schemes).await {
+            Ok((merchants, unusable)) => {
+                tracing::info!(merchants, unusable, "looked at the tracking templates of all merchants");
+                return;
+            }
+            Err(error) if !told => {
+                tracing::warn!(error.chain = telemetry::chain(&error), "not all tracking templates could be looked at");
+                told = true;
+            }
+            Err(_told) => {}
         }
         tokio::select! {
             () = end.cancelled() => return,
