@@ -1,6 +1,7 @@
 //! The console and the API, by their public door.
 
 mod dead;
+mod health;
 mod ledger;
 mod live;
 mod login;
