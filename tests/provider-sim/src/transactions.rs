@@ -6,7 +6,7 @@ use crate::ids::Ids;
 use crate::provider::Network;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A conversion in a network's books.
 #[derive(Debug, Clone, Serialize)]
@@ -134,6 +134,8 @@ pub(crate) struct Book {
     network: Network,
     rows: Vec<Transaction>,
     by_id: HashMap<String, usize>,
+    /// When each was made, which never changes, and where it stands in `rows`.
+    by_time: BTreeSet<(DateTime<Utc>, usize)>,
     next: u64,
 }
 
@@ -145,12 +147,18 @@ impl Book {
             Network::Vcommission => 0x66d0_0000_0001,
             Network::Cuelinks => 5_500_001,
         };
-        Self { network, rows: Vec::new(), by_id: HashMap::new(), next: base + seed % 10_000 * 1_000_000 }
+        let next = base + seed % 10_000 * 1_000_000;
+        Self { network, rows: Vec::new(), by_id: HashMap::new(), by_time: BTreeSet::new(), next }
     }
 
     /// All rows.
     pub(crate) fn rows(&self) -> &[Transaction] {
         &self.rows
+    }
+
+    /// All rows, the oldest first; of one instant, in the order they were booked.
+    pub(crate) fn by_time(&self) -> impl Iterator<Item = &Transaction> {
+        self.by_time.iter().filter_map(|(_, place)| self.rows.get(*place))
     }
 
     /// One row.
@@ -227,7 +235,9 @@ impl Book {
 
     /// Books a row as it is.
     pub(crate) fn insert(&mut self, row: Transaction) {
-        self.by_id.insert(row.id.clone(), self.rows.len());
+        let place = self.rows.len();
+        self.by_id.insert(row.id.clone(), place);
+        self.by_time.insert((row.at, place));
         self.rows.push(row);
     }
 

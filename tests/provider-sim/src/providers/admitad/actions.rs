@@ -6,7 +6,7 @@ use crate::clock;
 use crate::providers::query::Params;
 use crate::settings::AmountForm;
 use crate::sim::Shared;
-use crate::transactions::Transaction;
+use crate::transactions::{Book, Transaction};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Utc};
@@ -32,11 +32,10 @@ pub(super) async fn list(sim: Shared, request: HttpRequest) -> HttpResponse {
         Ok(asked) => asked,
         Err(problem) => return refuse(StatusCode::BAD_REQUEST, "bad_request", &problem, 3),
     };
-    let mut rows: Vec<&Transaction> = world.admitad_book.rows().iter().filter(|row| asked.wants(row)).collect();
+    let rows = asked.rows(&world.admitad_book);
     if asked.total {
         return HttpResponse::Ok().json(sums(&rows));
     }
-    asked.sort(&mut rows);
     let count = rows.len();
     let page: Vec<Transaction> = rows.into_iter().skip(asked.offset).take(asked.limit).cloned().collect();
     drop(world);
@@ -169,12 +168,18 @@ impl Asked {
             && self.filters.iter().all(|(name, value)| matches(row, name, value))
     }
 
-    fn sort(&self, rows: &mut [&Transaction]) {
+    /// The rows that are wanted, in the order that is wanted.
+    fn rows<'a>(&self, book: &'a Book) -> Vec<&'a Transaction> {
         let Some((name, descending)) = &self.order_by else {
-            return;
+            return book.rows().iter().filter(|row| self.wants(row)).collect();
+        };
+        // A pull asks for this order with each of its pages, so the book keeps it.
+        let mut rows: Vec<&Transaction> = if name == "datetime" {
+            book.by_time().filter(|row| self.wants(row)).collect()
+        } else {
+            book.rows().iter().filter(|row| self.wants(row)).collect()
         };
         match name.as_str() {
-            "datetime" => rows.sort_by_key(|r| r.at),
             "click_date" => rows.sort_by_key(|r| r.clicked_at),
             "conv_time" => rows.sort_by_key(|r| r.at - r.clicked_at),
             "cart" => rows.sort_by_key(|r| r.sale_amount),
@@ -187,6 +192,7 @@ impl Asked {
         if *descending {
             rows.reverse();
         }
+        rows
     }
 }
 
