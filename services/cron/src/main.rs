@@ -42,8 +42,7 @@ async fn run(command: Option<Command>, settings: Arc<Settings>, life: Life) -> a
     }
     life.answers("postgres", &pool, |pool| async move { pool.ping().await });
     life.answers("redis", &kv, |kv| async move { kv.ping().await });
-    let watched = settings.certificates.clone();
-    life.tasks().spawn(standing::show(pool.clone(), kv.clone(), watched, life.shutdown()));
+    life.tasks().spawn(standing::show(pool.clone(), kv.clone(), settings, life.shutdown()));
     life.tasks().spawn(outbox::Relay::new(pool, Producer::new(kv)).run(life.shutdown()));
     scheduler.run(life.shutdown(), &life.pulse("scheduler")).await
 }

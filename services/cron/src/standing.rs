@@ -1,7 +1,8 @@
 //! How the shop stands, as figures that Prometheus reads: what waits in Postgres and Redis, who works, what runs out. Read by every
 //! replica, so they are there as long as one of them lives, also when no worker does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -15,25 +16,25 @@ use telemetry::metrics::{Gauge, KeyValue, meter};
 use tokio_util::sync::CancellationToken;
 
 use crate::certificates;
+use crate::settings::Settings;
 
 const EVERY: Duration = Duration::from_secs(15);
 /// Tokens that are shown, the next to run out first: names are given by people, and each is a series.
 const TOKENS: i64 = 20;
 
-/// The services that work on queues: one without a worker is a figure, and not a missing series.
-const SERVICES: [&str; 3] = ["cashback-sync", "notifier", "webhooks"];
-
 /// Shows how things stand until `shutdown`.
-pub(crate) async fn show(pool: Pool, kv: Kv, certificates: Vec<String>, shutdown: CancellationToken) {
+pub(crate) async fn show(pool: Pool, kv: Kv, settings: Arc<Settings>, shutdown: CancellationToken) {
     let gauges = Gauges::new();
+    // A service without a sign of life is a figure, and not a series that is missing or stays as it was.
+    let mut services: BTreeSet<String> = settings.expected_services.iter().cloned().collect();
     while !shutdown.is_cancelled() {
         if let Err(error) = gauges.of_postgres(&pool).await {
             tracing::warn!(error.chain = telemetry::chain(&error), "how things stand in Postgres could not be read");
         }
-        if let Err(error) = gauges.of_redis(&kv).await {
+        if let Err(error) = gauges.of_redis(&kv, &mut services).await {
             tracing::warn!(error.chain = telemetry::chain(&error), "how things stand in Redis could not be read");
         }
-        gauges.of_certificates(&certificates);
+        gauges.of_certificates(&settings.certificates);
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = tokio::time::sleep(EVERY) => {}
@@ -105,7 +106,7 @@ impl Gauges {
         Ok(())
     }
 
-    async fn of_redis(&self, kv: &Kv) -> Result<(), kv::KvError> {
+    async fn of_redis(&self, kv: &Kv, services: &mut BTreeSet<String>) -> Result<(), kv::KvError> {
         for queue in Queue::ALL {
             let stats = admin::stats(kv, queue).await?;
             let of_queue = KeyValue::new("queue", queue.name());
@@ -122,12 +123,14 @@ impl Gauges {
             self.oldest.record(stats.oldest_age_s.unwrap_or(0), std::slice::from_ref(&of_queue));
             self.paused.record(u64::from(stats.paused), &[of_queue]);
         }
-        let mut workers: BTreeMap<String, u64> = SERVICES.map(|service| (service.to_owned(), 0)).into();
+        let mut workers: BTreeMap<String, u64> = BTreeMap::new();
         for worker in admin::workers(kv).await? {
             *workers.entry(worker.service).or_default() += 1;
         }
-        for (service, count) in workers {
-            self.workers.record(count, &[KeyValue::new("service", service)]);
+        services.extend(workers.keys().cloned());
+        for service in &*services {
+            let count = workers.get(service).copied().unwrap_or_default();
+            self.workers.record(count, &[KeyValue::new("service", service.clone())]);
         }
         Ok(())
     }

@@ -64,6 +64,27 @@ async fn a_service_that_went_or_never_came_is_told_once_and_once_when_it_is_ther
     assert_eq!(stage.alerts("No process of redirector is alive").await, 2);
 }
 
+/// How many workers of a service the figures on this ops port show; `None` when there is no such series.
+async fn figure(ops: &str, service: &str) -> Option<u64> {
+    let text = testkit::http().get(format!("{ops}/metrics")).send().await.unwrap().text().await.unwrap();
+    let label = format!("service=\"{service}\"");
+    let line = text.lines().find(|line| line.starts_with("service_workers{") && line.contains(&label))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+#[tokio::test]
+async fn a_service_without_a_sign_of_life_is_a_figure_whether_it_went_or_never_came() {
+    let stage = Stage::set().await.with("EXPECTED_SERVICES", "redirector,admin");
+    let end = CancellationToken::new();
+    let sign = tokio::spawn(queue::presence::show(stage.kv(), "redirector", end.clone()));
+    let scheduler = stage.scheduler("");
+    let figures = async || (figure(scheduler.ops(), "redirector").await, figure(scheduler.ops(), "admin").await);
+    testkit::eventually_true("one lives, one never came", SOON, async || figures().await == (Some(1), Some(0))).await;
+    end.cancel();
+    sign.await.unwrap();
+    testkit::eventually_true("it went", SOON, async || figures().await == (Some(0), Some(0))).await;
+}
+
 #[tokio::test]
 async fn what_is_late_grows_or_is_missing_is_told_once_and_once_when_it_is_over() {
     let stage = Stage::set().await.with("EXPECTED_SERVICES", ",").with("DEAD_LETTERS_AN_HOUR", "3");
