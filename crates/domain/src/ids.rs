@@ -131,8 +131,14 @@ typed_ids! {
     WorkerId,
     /// A row of the audit log.
     AuditId,
+    /// A trouble that admins are told of.
+    AlertId,
+    /// A program's token for the API.
+    ApiTokenId,
     /// Money to be moved by hand.
     AdjustmentId,
+    /// A wallet that does not hold what its entries come to.
+    WalletDriftId,
     /// A wallet's balance to be set right by two persons.
     WalletRepairId,
 }

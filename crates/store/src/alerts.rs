@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use config::{List, Reader};
 use deadpool_postgres::GenericClient;
 use domain::contact::EmailAddress;
-use domain::ids::AuditId;
+use domain::ids::AlertId;
 use domain::jobs::email::{EmailMessage, SendEmail};
 use domain::jobs::{EventKey, InvalidEventKey, Language};
 
@@ -42,12 +42,12 @@ pub async fn tell(
 
 /// Notes a trouble; says whether it is new. A trouble that lasts is noted again and again without effect.
 pub async fn open(client: &impl GenericClient, key: &str, title: &str, detail: &str) -> Result<bool, StoreError> {
-    let id = AuditId::generate();
+    let id = AlertId::generate();
     Ok(query_one(client, sql!("alerts/open.sql"), &[&id, &key, &title, &detail]).await?.try_get(0)?)
 }
 
 /// Notes the end of a trouble; gives its row and title when it was open.
-pub async fn close(client: &impl GenericClient, key: &str) -> Result<Option<(AuditId, String)>, StoreError> {
+pub async fn close(client: &impl GenericClient, key: &str) -> Result<Option<(AlertId, String)>, StoreError> {
     let row = query_opt(client, sql!("alerts/close.sql"), &[&key]).await?;
     row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
 }
@@ -57,7 +57,7 @@ pub async fn close_when_quiet(
     client: &impl GenericClient,
     key: &str,
     seconds: f64,
-) -> Result<Option<(AuditId, String)>, StoreError> {
+) -> Result<Option<(AlertId, String)>, StoreError> {
     let row = query_opt(client, sql!("alerts/close_when_quiet.sql"), &[&key, &seconds]).await?;
     row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
 }

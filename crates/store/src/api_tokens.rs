@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use deadpool_postgres::GenericClient;
-use domain::ids::AuditId;
+use domain::ids::ApiTokenId;
 use sha2::{Digest, Sha256};
 
 use crate::statements::{execute, query, query_opt};
@@ -12,7 +12,7 @@ use crate::{StoreError, sql};
 #[derive(Debug, Clone)]
 pub struct Grant {
     /// The token's row.
-    pub id: AuditId,
+    pub id: ApiTokenId,
     /// Whose program it is.
     pub name: String,
     /// What it may do, such as `queues:read`.
@@ -28,7 +28,7 @@ pub async fn upsert(
     created_by: &str,
 ) -> Result<(), StoreError> {
     let hash = Sha256::digest(token.as_bytes()).to_vec();
-    let id = AuditId::generate();
+    let id = ApiTokenId::generate();
     execute(client, sql!("api_tokens/insert.sql"), &[&id, &name, &hash, &scopes, &created_by]).await?;
     Ok(())
 }
@@ -46,7 +46,7 @@ pub async fn find(client: &impl GenericClient, token: &str) -> Result<Option<Gra
 #[derive(Debug)]
 pub struct Line {
     /// Its row.
-    pub id: AuditId,
+    pub id: ApiTokenId,
     /// Whose program it is.
     pub name: String,
     /// What it may do.
@@ -80,6 +80,6 @@ pub async fn list(client: &impl GenericClient) -> Result<Vec<Line>, StoreError> 
 }
 
 /// Makes a token void; `false` when there is none or it was void.
-pub async fn revoke(client: &impl GenericClient, id: AuditId) -> Result<bool, StoreError> {
+pub async fn revoke(client: &impl GenericClient, id: ApiTokenId) -> Result<bool, StoreError> {
     Ok(execute(client, sql!("api_tokens/revoke.sql"), &[&id]).await? == 1)
 }

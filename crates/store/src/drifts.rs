@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use deadpool_postgres::GenericClient;
-use domain::ids::{AdminId, AuditId, UserId, WalletRepairId};
+use domain::ids::{AdminId, UserId, WalletDriftId, WalletRepairId};
 use domain::money::Paise;
 use tokio_postgres::Row;
 
@@ -13,7 +13,7 @@ use crate::{StoreError, sql};
 
 /// Notes drifts and blocks the shoppers' withdrawals. Noting one again changes nothing but its figures.
 pub async fn note(client: &impl GenericClient, drifts: &[Drift]) -> Result<(), StoreError> {
-    let ids: Vec<_> = drifts.iter().map(|_| AuditId::generate()).collect();
+    let ids: Vec<_> = drifts.iter().map(|_| WalletDriftId::generate()).collect();
     let users: Vec<_> = drifts.iter().map(|drift| drift.user_id).collect();
     let balances: Vec<_> = drifts.iter().map(|drift| drift.balance).collect();
     let entries: Vec<_> = drifts.iter().map(|drift| drift.entries).collect();

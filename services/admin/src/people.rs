@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use domain::ids::{AdminId, AuditId};
+use domain::ids::{AdminId, ApiTokenId};
 use store::admin_users::{self, AdminUser};
 use store::{StoreError, api_tokens};
 
@@ -49,7 +49,7 @@ pub(crate) async fn end_sessions(act: Act, id: web::Path<String>) -> Result<Http
 
 /// Makes a token void.
 pub(crate) async fn revoke(act: Act, id: web::Path<String>) -> Result<HttpResponse, PageError> {
-    let id: AuditId = view::id(&id, "token")?;
+    let id: ApiTokenId = view::id(&id, "token")?;
     let mut client = act.state.pool.get().await?;
     let transaction = client.transaction().await.map_err(StoreError::from)?;
     if !api_tokens::revoke(&transaction, id).await? {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use domain::ids::AuditId;
+use domain::ids::AlertId;
 use store::{GenericClient, alerts};
 
 use crate::settings::Settings;
@@ -19,7 +19,7 @@ pub(crate) async fn raise(
     let new = alerts::open(client, key, title, detail).await?;
     if new {
         tracing::error!(alert = key, title, "a trouble begins");
-        tell(client, settings, AuditId::generate(), title, detail).await?;
+        tell(client, settings, title, detail).await?;
     }
     Ok(new)
 }
@@ -28,7 +28,7 @@ pub(crate) async fn raise(
 pub(crate) async fn settle(client: &impl GenericClient, settings: &Settings, key: &str) -> anyhow::Result<bool> {
     let Some((_, title)) = alerts::close(client, key).await? else { return Ok(false) };
     tracing::info!(alert = key, title, "a trouble ended");
-    tell(client, settings, AuditId::generate(), &format!("Over: {title}"), "It ended by itself or was mended.").await?;
+    tell(client, settings, &format!("Over: {title}"), "It ended by itself or was mended.").await?;
     Ok(true)
 }
 
@@ -45,14 +45,9 @@ pub(crate) async fn set(
     }
 }
 
-async fn tell(
-    client: &impl GenericClient,
-    settings: &Settings,
-    id: AuditId,
-    title: &str,
-    detail: &str,
-) -> anyhow::Result<()> {
-    alerts::tell(client, &settings.alert_emails, &format!("alert:{id}"), title, detail).await?;
+async fn tell(client: &impl GenericClient, settings: &Settings, title: &str, detail: &str) -> anyhow::Result<()> {
+    let key = format!("alert:{}", AlertId::generate());
+    alerts::tell(client, &settings.alert_emails, &key, title, detail).await?;
     Ok(())
 }
 
@@ -90,12 +85,12 @@ pub(crate) async fn set_all(
     }
     if !began.is_empty() {
         tracing::error!(alert = kind, title, count = began.len(), "troubles begin");
-        tell(client, settings, AuditId::generate(), title, &in_lines(&began)).await?;
+        tell(client, settings, title, &in_lines(&began)).await?;
     }
     if ended > 0 {
         tracing::info!(alert = kind, title, count = ended, "troubles ended");
         let text = format!("{ended} of them ended by themselves or were mended; {} are left.", troubles.len());
-        tell(client, settings, AuditId::generate(), &format!("Over: {title}"), &text).await?;
+        tell(client, settings, &format!("Over: {title}"), &text).await?;
     }
     Ok(Turn { began: began.len(), ended })
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use domain::contact::EmailAddress;
-use domain::ids::AuditId;
+use domain::ids::AlertId;
 use store::{GenericClient, Pool, StoreError, alerts};
 use telemetry::metrics::{Counter, Gauge, KeyValue, meter};
 use tokio::sync::Notify;
@@ -147,7 +147,7 @@ impl Standby {
 
     async fn tell(&self, client: &impl GenericClient, title: &str, detail: &str) -> anyhow::Result<()> {
         // Each beginning and each end is an event of its own.
-        let key = format!("alert:{}", AuditId::generate());
+        let key = format!("alert:{}", AlertId::generate());
         alerts::tell(client, &self.0.admins, &key, title, detail).await?;
         Ok(())
     }
