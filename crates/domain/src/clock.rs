@@ -4,6 +4,9 @@ use std::sync::Mutex;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+/// India's clock is this far ahead of UTC, all year.
+pub const IST: TimeDelta = TimeDelta::minutes(330);
+
 /// Tells the time.
 pub trait Clock: Send + Sync + 'static {
     /// The time now.

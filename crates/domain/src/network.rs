@@ -31,17 +31,6 @@ impl Network {
             Self::Cuelinks => "cuelinks",
         }
     }
-
-    /// The most characters that the network's click sub-id takes. Admitad documents 50 for `subid`; the other two
-    /// document nothing, so the widths that their own clients keep to are used (64 and 40).
-    #[must_use]
-    pub const fn sub_id_limit(self) -> usize {
-        match self {
-            Self::Admitad => 50,
-            Self::Vcommission => 64,
-            Self::Cuelinks => 40,
-        }
-    }
 }
 
 /// A word that names no network.

@@ -29,7 +29,7 @@ pub enum Account {
 
 impl Account {
     /// The accounts that are ours.
-    pub const PLATFORM: [Self; 4] = [Self::CashbackExpense, Self::PayoutClearing, Self::Bank, Self::Adjustments];
+    const PLATFORM: [Self; 4] = [Self::CashbackExpense, Self::PayoutClearing, Self::Bank, Self::Adjustments];
 
     /// The account's id: a shopper's own id, or one of the lowest ids there are.
     #[must_use]

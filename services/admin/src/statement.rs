@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use anyhow::bail;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use clap::Subcommand;
+use domain::clock::IST;
 use domain::contact::{EmailAddress, Mobile};
 use domain::ids::UserId;
 use store::users::{self, User};
@@ -12,9 +13,6 @@ use store::wallet::{self, Line, Origin, Purchase};
 use store::{GenericClient, Pool, StoreError};
 
 use crate::command::print;
-
-/// India's clock is this far ahead of UTC, all year.
-const IST: TimeDelta = TimeDelta::minutes(330);
 
 /// What can be asked of a wallet.
 #[derive(Debug, Subcommand)]
@@ -111,7 +109,7 @@ fn time(at: DateTime<Utc>) -> String {
     (at + IST).format("%Y-%m-%d %H:%M IST").to_string()
 }
 
-/// A share such as 12.5 %.
+/// A share such as 12.50 %.
 fn share(basis_points: i32) -> String {
     let (whole, rest) = (basis_points / 100, basis_points % 100);
     if rest == 0 { format!("{whole} %") } else { format!("{whole}.{rest:02} %") }

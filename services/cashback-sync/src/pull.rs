@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use domain::clock::IST;
 use domain::ids::SyncRunId;
 use domain::jobs::cashback::SyncWindow;
 use domain::money::Currency;
@@ -83,9 +84,6 @@ pub(crate) struct Pulled {
     pub(crate) pages: u64,
     pub(crate) windows: Vec<Window>,
 }
-
-/// India is ahead of UTC by this much, all year.
-const IST: chrono::TimeDelta = chrono::TimeDelta::minutes(330);
 
 /// Pulls. A run of the same order that was cut off is taken up first.
 pub(crate) async fn pull(

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use chrono::{NaiveDate, TimeDelta};
+use chrono::NaiveDate;
+use domain::clock::IST;
 use store::wallet::chain;
 use store::{StoreError, cashback, transactions};
 use telemetry::metrics::Gauge;
@@ -13,8 +14,6 @@ use crate::apply::{ApplyError, rematch};
 use crate::parts::Parts;
 
 const BATCH: i64 = 500;
-/// India's clock is this far ahead of UTC, all year.
-const IST: TimeDelta = TimeDelta::minutes(330);
 
 /// Works every `interval` until `shutdown`.
 pub(crate) async fn run(parts: Parts, interval: Duration, shutdown: CancellationToken) {

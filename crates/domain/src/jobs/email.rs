@@ -135,12 +135,6 @@ impl EmailMessage {
             Self::AdminAlert { .. } => "admin_alert",
         }
     }
-
-    /// Whether somebody waits for it in front of a screen.
-    #[must_use]
-    pub const fn is_urgent(&self) -> bool {
-        matches!(self, Self::Otp { .. } | Self::PasswordReset { .. })
-    }
 }
 
 impl Job for SendEmail {

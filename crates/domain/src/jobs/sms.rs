@@ -70,12 +70,6 @@ impl SmsMessage {
             Self::WithdrawalProcessed { .. } => "withdrawal_processed",
         }
     }
-
-    /// Whether somebody waits for it in front of a screen.
-    #[must_use]
-    pub const fn is_urgent(&self) -> bool {
-        matches!(self, Self::Otp { .. })
-    }
 }
 
 impl Job for SendSms {

@@ -92,7 +92,8 @@ const MAX_BYTES: usize = 2_000;
 
 /// The parameters of a network.
 struct Parameters {
-    /// Sub-ids that may carry the click, with the characters each takes.
+    /// Sub-ids that may carry the click, with the characters each takes. Admitad documents them; the other two document nothing, so
+    /// these are the widths that their own clients keep to.
     sub_ids: &'static [(&'static str, usize)],
     /// At least one of these must carry it: they come back in every report.
     carriers: &'static [&'static str],

@@ -28,6 +28,14 @@ fn target(page: &str) -> Target {
 }
 
 #[test]
+fn a_click_fits_into_every_sub_id() {
+    let click = ClickId::generate().compact();
+    for network in Network::ALL {
+        assert!(parameters(network).sub_ids.iter().all(|(_, limit)| click.len() <= *limit), "{network}");
+    }
+}
+
+#[test]
 fn the_templates_in_use_pass() {
     for (network, text) in USED {
         assert_eq!(problems(network, text), [], "{text}");

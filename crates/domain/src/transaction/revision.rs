@@ -33,8 +33,7 @@ impl TransactionState {
     }
 
     /// Whether both say the same of the transaction, however new they are.
-    #[must_use]
-    pub fn agrees_with(&self, other: &Self) -> bool {
+    fn agrees_with(&self, other: &Self) -> bool {
         (self.status, self.funded, self.commission, self.sale)
             == (other.status, other.funded, other.commission, other.sale)
     }

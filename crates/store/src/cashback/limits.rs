@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use deadpool_postgres::GenericClient;
 use domain::cashback::Used;
+use domain::clock::IST;
 use domain::ids::{ClickId, MerchantId, UserId};
 use domain::money::{MoneyError, Paise};
 
@@ -52,7 +53,7 @@ pub fn in_force(rules: &[Rules], at: DateTime<Utc>) -> Option<&Rules> {
 
 /// The first day of the month of an instant, as Indians see it.
 pub(super) fn month_of(at: DateTime<Utc>) -> NaiveDate {
-    let day = (at + TimeDelta::minutes(330)).date_naive();
+    let day = (at + IST).date_naive();
     day.with_day(1).unwrap_or(day)
 }
 

@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use config::Reader;
+use domain::clock::IST;
 use domain::ids::{NotificationId, WebhookId};
 use domain::jobs::receipt::ProcessReceipts;
 use serde_json::{Map, Value};
@@ -14,8 +15,6 @@ use url::form_urlencoded;
 use crate::proof::Secrets;
 use crate::source::{Decoded, Effect, Malformed, Rejection, Request, Verified, WebhookSource};
 
-/// MSG91 writes times without a zone; India's is assumed.
-const IST: TimeDelta = TimeDelta::minutes(330);
 /// How deep reports may be nested, and texts that hold JSON again.
 const DEEPEST: u8 = 8;
 
@@ -182,6 +181,7 @@ fn nested(text: &str) -> Option<Value> {
     text.starts_with(['[', '{']).then(|| serde_json::from_str(text).ok()).flatten()
 }
 
+/// MSG91 writes times without a zone; India's is assumed.
 fn time(text: &str) -> Option<DateTime<Utc>> {
     let naive = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").ok();
     naive.and_then(|time| time.and_utc().checked_sub_signed(IST)).or_else(|| text.parse().ok())
