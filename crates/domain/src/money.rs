@@ -127,12 +127,13 @@ impl fmt::Display for Paise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
         let magnitude = self.0.unsigned_abs();
-        write!(f, "{sign}₹{}.{:02}", indian_grouping(magnitude / 100), magnitude % 100)
+        write!(f, "{sign}₹{}.{:02}", indian_grouping((magnitude / 100).into()), magnitude % 100)
     }
 }
 
 /// Groups digits as `12,34,567`: three at the end, then pairs.
-fn indian_grouping(number: u64) -> String {
+#[must_use]
+pub fn indian_grouping(number: u128) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 2);
     for (index, digit) in digits.chars().enumerate() {

@@ -67,7 +67,7 @@ pub(crate) async fn enter(
 ) -> Result<HttpResponse, PageError> {
     let address = state.address_of(&request);
     let email = form.email.trim().to_lowercase();
-    if !throttled(&state, &email, &address).await? {
+    if !may_try(&state, &email, &address).await? {
         tracing::warn!("a login was refused: too many tries");
         return refuse(
             &form,
@@ -106,7 +106,7 @@ pub(crate) async fn enter(
 }
 
 /// Counts a try; `false` when there were too many.
-async fn throttled(state: &State, email: &str, address: &str) -> Result<bool, PageError> {
+async fn may_try(state: &State, email: &str, address: &str) -> Result<bool, PageError> {
     let whom = [format!("{email} {address}"), format!("from {address}"), format!("for {email}")];
     for (who, most) in whom.iter().zip(TRIES) {
         let hash = hex::encode(Sha256::digest(who.as_bytes()));

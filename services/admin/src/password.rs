@@ -33,7 +33,7 @@ pub(crate) fn hash(password: &str) -> Result<String, PasswordError> {
     Ok(hash.to_string())
 }
 
-/// Whether the password is the one that was hashed. Takes as long for a hash that cannot be read.
+/// Whether the password is the one that was hashed. A hash that cannot be read is no password's.
 pub(crate) fn verify(password: &str, hash: &str) -> bool {
     Argon2::default().verify_password(password.as_bytes(), hash).is_ok()
 }

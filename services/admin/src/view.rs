@@ -8,6 +8,7 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use chrono::{DateTime, Datelike as _, TimeZone as _, Utc};
 use domain::clock::{Clock as _, SystemClock};
+use domain::money::indian_grouping;
 
 use crate::access::Who;
 use crate::assets;
@@ -178,15 +179,7 @@ impl<T: Whole + ?Sized> Whole for &T {
 /// A whole number with commas as Indians set them.
 pub(crate) fn number(number: &impl Whole) -> String {
     let number = number.whole();
-    let digits = number.unsigned_abs().to_string();
-    let mut grouped = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        let left = digits.len() - index;
-        if index > 0 && (left == 3 || (left > 3 && left % 2 == 1)) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
+    let grouped = indian_grouping(number.unsigned_abs());
     if number < 0 { format!("-{grouped}") } else { grouped }
 }
 
