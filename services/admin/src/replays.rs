@@ -22,7 +22,12 @@ use crate::state::State;
 use crate::view::{self, Done, Page};
 
 /// Words for whether webhooks had an effect so far.
-pub(crate) const STATES: [(&str, bool); 2] = [("worked_off", true), ("without_effect", false)];
+const STATES: [(&str, bool); 2] = [("worked_off", true), ("without_effect", false)];
+
+/// Whether webhooks had an effect so far, by its word.
+pub(crate) fn worked_off(word: &str) -> Option<bool> {
+    STATES.into_iter().find(|(state, _)| *state == word).map(|(_, worked_off)| worked_off)
+}
 
 /// So many webhooks of a kind.
 #[derive(Debug, Serialize, JsonSchema)]

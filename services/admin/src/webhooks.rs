@@ -5,7 +5,7 @@ mod command;
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use chrono::{DateTime, Utc};
-use domain::ids::{ReplayId, WebhookId};
+use domain::ids::{InvalidId, ReplayId, WebhookId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::webhooks::{Filter, Verdict};
@@ -83,6 +83,31 @@ impl Search {
         }
         pairs.finish()
     }
+
+    /// Which webhooks are meant, and one more than `limit` of them.
+    fn filter(&self, limit: u16) -> Result<Filter<'static>, String> {
+        let before = match self.cursor.as_str() {
+            "" => WebhookId::generate(),
+            place => place.parse().map_err(|error: InvalidId| error.to_string())?,
+        };
+        Ok(Filter {
+            before,
+            source: known(&self.source, |word| SOURCES.into_iter().find(|source| *source == word))?,
+            verdict: known(&self.verdict, |word| Verdict::ALL.into_iter().find(|verdict| verdict.word() == word))?,
+            since: self.since.0,
+            until: self.until.0,
+            worked_off: known(&self.state, replays::worked_off)?,
+            limit: i64::from(limit) + 1,
+        })
+    }
+}
+
+/// The value of a word that may be left out; a word that is not known must not mean everything.
+pub(crate) fn known<T>(text: &str, find: impl Fn(&str) -> Option<T>) -> Result<Option<T>, String> {
+    match text.trim() {
+        "" => Ok(None),
+        word => find(word).map(Some).ok_or_else(|| format!("{word:?} is not known here")),
+    }
 }
 
 /// Senders.
@@ -90,21 +115,13 @@ pub(crate) const SOURCES: [&str; 7] =
     ["razorpay", "razorpayx", "admitad", "vcommission", "cuelinks", "sendgrid", "msg91"];
 
 /// A page of webhooks, the newest first.
-pub(crate) async fn lines(state: &State, search: &Search) -> Result<api::Listing<Line>, StoreError> {
+pub(crate) async fn lines<E: From<StoreError>>(
+    state: &State,
+    search: &Search,
+    invalid: impl Fn(String) -> E,
+) -> Result<api::Listing<Line>, E> {
     let limit = search.limit.unwrap_or(50).clamp(1, 200);
-    let given = |text: &'static str, wanted: &str| (text == wanted).then_some(text);
-    let filter = Filter {
-        before: search.cursor.parse().unwrap_or_else(|_from_the_newest| WebhookId::generate()),
-        source: SOURCES.iter().find_map(|source| given(source, &search.source)),
-        verdict: Verdict::ALL.into_iter().find(|verdict| verdict.word() == search.verdict),
-        since: search.since.0,
-        until: search.until.0,
-        worked_off: replays::STATES
-            .into_iter()
-            .find(|(word, _)| *word == search.state)
-            .map(|(_, worked_off)| worked_off),
-        limit: i64::from(limit) + 1,
-    };
+    let filter = search.filter(limit).map_err(invalid)?;
     let client = state.pool.get().await?;
     let found = webhooks::list(&client, &filter).await?;
     let lines = found.into_iter().map(|line| Line {
@@ -137,7 +154,7 @@ pub(crate) async fn list(
     query: web::Query<Search>,
 ) -> Result<HttpResponse, PageError> {
     let search = query.into_inner();
-    let list = lines(&state, &search).await?;
+    let list = lines(&state, &search, PageError::Input).await?;
     let runs = replays::runs(&state, 10).await?;
     view::html(&WebhooksPage { page: Page::new(who, "webhooks"), search, list, runs })
 }
@@ -162,7 +179,7 @@ impl WebhookPage {
     }
 
     fn can_be_replayed(&self) -> bool {
-        matches!(self.webhook.verdict.as_str(), "accepted" | "conflict")
+        Verdict::ALL.into_iter().any(|verdict| verdict.counts() && verdict.word() == self.webhook.verdict)
     }
 
     fn sha256(&self) -> String {
@@ -204,7 +221,7 @@ pub(crate) async fn ask_replay<E: From<StoreError>>(
     let mut client = state.pool.get().await?;
     let transaction = client.transaction().await.map_err(StoreError::from)?;
     let stored = webhooks::find(&transaction, id).await?.ok_or_else(|| refuse(None))?;
-    if !matches!(stored.verdict, Verdict::Accepted | Verdict::Conflict) {
+    if !stored.verdict.counts() {
         return Err(refuse(Some("only a webhook that was verified can be replayed")));
     }
     let replay = webhooks::replay(&transaction, id, &actor.name(), dry_run).await?;

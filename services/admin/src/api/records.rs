@@ -24,7 +24,7 @@ type Answer = Result<HttpResponse, ApiError>;
 
 /// Webhooks.
 pub(crate) async fn webhooks(state: web::Data<State>, query: web::Query<Search>) -> Answer {
-    Ok(HttpResponse::Ok().json(lines(&state, &query).await?))
+    Ok(HttpResponse::Ok().json(lines(&state, &query, ApiError::Invalid).await?))
 }
 
 /// A webhook with its body.

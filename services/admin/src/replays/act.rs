@@ -8,14 +8,14 @@ use serde::Deserialize;
 use store::StoreError;
 use store::webhooks::{self, Choice, Verdict};
 
-use super::STATES;
+use super::worked_off;
 use crate::access::Who;
 use crate::deed::Act;
 use crate::error::PageError;
 use crate::state::{Actor, Deed, State};
 use crate::view;
 use crate::wall_time::WallTime;
-use crate::webhooks::SOURCES;
+use crate::webhooks::{SOURCES, known};
 
 /// The most webhooks a second.
 const FASTEST: i32 = 1_000;
@@ -50,14 +50,6 @@ fn usual_rate() -> i32 {
     100
 }
 
-/// The value of a word that may be left out; a word that is not known must not mean everything.
-fn known<T>(text: &str, find: impl Fn(&str) -> Option<T>) -> Result<Option<T>, String> {
-    match text.trim() {
-        "" => Ok(None),
-        word => find(word).map(Some).ok_or_else(|| format!("{word:?} is not known here")),
-    }
-}
-
 impl Wanted {
     /// Which webhooks, until now at the latest: what comes later is not in the preview.
     fn choice(&self) -> Result<Choice, String> {
@@ -69,9 +61,8 @@ impl Wanted {
         }
         let source = known(&self.source, |word| SOURCES.into_iter().find(|source| *source == word))?;
         let verdict = known(&self.verdict, |word| Verdict::ALL.into_iter().find(|verdict| verdict.word() == word))?;
-        let worked_off = known(&self.state, |word| STATES.into_iter().find(|(state, _)| *state == word))?;
-        let (source, worked_off) = (source.map(str::to_owned), worked_off.map(|(_, worked_off)| worked_off));
-        Ok(Choice { source, verdict, worked_off, since, until })
+        let worked_off = known(&self.state, worked_off)?;
+        Ok(Choice { source: source.map(str::to_owned), verdict, worked_off, since, until })
     }
 }
 

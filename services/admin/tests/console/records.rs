@@ -48,6 +48,11 @@ async fn a_webhook_is_seen_masked_and_its_replay_goes_to_the_queue() {
     assert!(!page.contains("Preview a replay"));
     assert!(viewer.get("/admin/webhooks?source=razorpay").await.contains(&id.to_string()));
     assert!(viewer.get("/admin/webhooks?source=admitad").await.contains("No webhook is like that"));
+    for unknown in ["source=razorpai", "verdict=fine", "state=open", "cursor=1"] {
+        let page = viewer.request(Method::GET, &format!("/admin/webhooks?{unknown}")).send().await.unwrap();
+        assert_eq!(page.status(), 400, "{unknown} does not mean everything");
+        assert_eq!(stage.call(Method::GET, &format!("/webhooks?{unknown}"), None).await.0, 422, "{unknown}");
+    }
     let shown = operator.post(&format!("/admin/webhooks/{id}/reveal"), &[("reason", "she called")]).await;
     let shown = shown.text().await.unwrap();
     assert!(shown.contains("asha@example.in") && !shown.contains("493817"), "a code is never shown: {shown}");
