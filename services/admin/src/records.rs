@@ -76,9 +76,25 @@ pub(crate) async fn deliveries(state: &State, wanted: &Messages) -> Result<Listi
     Ok(Listing::cut(found.collect(), usize::from(limit), |one| one.id.to_string()))
 }
 
-/// How messages can stand.
-const STATES: [&str; 10] =
-    ["sending", "retry", "unknown", "sent", "delivered", "opened", "bounced", "dropped", "failed", "suppressed"];
+/// How messages can stand, as the table has it.
+const STATES: [&str; 16] = [
+    "sending",
+    "retry",
+    "unknown",
+    "expired",
+    "superseded",
+    "throttled",
+    "suppressed",
+    "sent",
+    "deferred",
+    "failed",
+    "blocked",
+    "dropped",
+    "delivered",
+    "opened",
+    "bounced",
+    "complained",
+];
 
 #[derive(Template)]
 #[template(path = "deliveries.html")]

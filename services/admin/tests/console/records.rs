@@ -130,7 +130,15 @@ async fn a_message_is_seen_with_its_reports_and_how_such_a_one_looks() {
         client.execute(row, &[&id]).await.unwrap();
     }
     let page = format!("/admin/deliveries/{id}");
-    assert!(viewer.get("/admin/deliveries?status=bounced").await.contains(&page));
+    let list = viewer.get("/admin/deliveries?status=bounced").await;
+    assert!(list.contains(&page), "{list}");
+    let known = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'notifications_status_check'";
+    let known: String = client.query_one(known, &[]).await.unwrap().get(0);
+    let states: Vec<_> = known.split('\'').skip(1).step_by(2).collect();
+    assert!(states.len() > 10, "{known}");
+    for state in states {
+        assert!(list.contains(&format!(">{state}</option>")), "{state} cannot be chosen");
+    }
     let shown = viewer.get(&page).await;
     assert!(shown.contains("bounced") && shown.contains("a•••@example.in") && !shown.contains("asha@"), "{shown}");
     assert!(shown.contains("No notifier has told yet"), "{shown}");
