@@ -226,13 +226,9 @@ pub async fn find_merchant_by_campaign(
     client.query_opt(statement, &[&network.slug(), &campaign_id]).await?.as_ref().map(merchant).transpose()
 }
 
-/// Merchants in the order of their ids, after `after` (the nil id for the first page).
-pub async fn list_merchants(
-    client: &impl GenericClient,
-    after: MerchantId,
-    limit: i64,
-) -> Result<Vec<Merchant>, StoreError> {
-    query(client, sql!("catalogue/list_merchants.sql"), &[&after, &limit]).await?.iter().map(merchant).collect()
+/// Finds several merchants, in no certain order; unknown ids are left out.
+pub async fn find_merchants(client: &impl GenericClient, ids: &[MerchantId]) -> Result<Vec<Merchant>, StoreError> {
+    query(client, sql!("catalogue/find_merchants.sql"), &[&ids]).await?.iter().map(merchant).collect()
 }
 
 /// Adds an offer.

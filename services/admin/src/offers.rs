@@ -2,13 +2,14 @@
 
 use actix_web::{HttpResponse, web};
 use askama::Template;
-use domain::ids::{ClickId, MerchantId, OfferId};
+use domain::ids::{ClickId, OfferId};
 use domain::money::BasisPoints;
 use domain::offer::{AllowedHosts, Schemes, Target, TrackingTemplate};
 use serde::Deserialize;
 use store::catalogue::{self, Merchant, Offer};
 
 use crate::access::Who;
+use crate::api::Listing;
 use crate::error::PageError;
 use crate::state::State;
 use crate::view::{self, Page};
@@ -28,6 +29,7 @@ pub(crate) struct After {
     cursor: String,
 }
 
+/// Offers on a page.
 const PAGE: usize = 100;
 
 /// Offers with their merchants.
@@ -37,11 +39,12 @@ pub(crate) async fn list(
     query: web::Query<After>,
 ) -> Result<HttpResponse, PageError> {
     let client = state.pool.get().await?;
-    let lowest = |text: &str| text.parse::<domain::ids::JobId>().map(|id| id.as_uuid()).unwrap_or_default();
-    let after = OfferId::from_uuid(lowest(&query.cursor));
-    let offers = catalogue::list_offers(&client, after, None, 100).await?;
-    let merchants = catalogue::list_merchants(&client, MerchantId::from_uuid(lowest("")), 1_000).await?;
-    let next = (offers.len() == PAGE).then(|| offers.last().map(|offer| offer.id.to_string())).flatten();
+    let limit = i64::try_from(PAGE).unwrap_or(i64::MAX).saturating_add(1);
+    let after = query.cursor.parse::<OfferId>().map(|id| id.as_uuid()).unwrap_or_default();
+    let offers = catalogue::list_offers(&client, OfferId::from_uuid(after), None, limit).await?;
+    let Listing { items: offers, next } = Listing::cut(offers, PAGE, |offer| offer.id.to_string());
+    let merchants: Vec<_> = offers.iter().map(|offer| offer.merchant_id).collect();
+    let merchants = catalogue::find_merchants(&client, &merchants).await?;
     let of = |offer: &Offer| merchants.iter().find(|merchant| merchant.id == offer.merchant_id).cloned();
     let offers =
         offers.into_iter().map(|offer| (of(&offer), offer)).map(|(merchant, offer)| (offer, merchant)).collect();

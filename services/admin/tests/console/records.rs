@@ -103,6 +103,13 @@ async fn links_are_tried_with_the_rules_of_the_redirector() {
         .output()
         .unwrap();
     assert!(seeded.status.success(), "{}", String::from_utf8_lossy(&seeded.stderr));
+    // However many merchants there are, each offer shows its own.
+    let others = "INSERT INTO merchants (id, name, network, campaign_id, tracking_template, allowed_hosts, landing_url, cashback_bps)
+                  SELECT ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'm', 'admitad', 'other-' || n,
+                         'https://ad.admitad.com/g/HASH/?ulp={url}&subid={click_id}&subid4={click_id}', '{shop.example}',
+                         'https://shop.example', 500
+                  FROM generate_series(1, 1001) n";
+    stage.database.client().await.batch_execute(others).await.unwrap();
     let list = viewer.get("/admin/offers").await;
     assert!(list.contains("Phones and headphones") && list.contains("Gadget Galli"), "{list}");
     let at = list.find("/admin/offers/0").unwrap();
