@@ -5,7 +5,8 @@
 IN_TESTS = $(addprefix -A clippy::,unwrap_used expect_used panic indexing_slicing as_conversions cast_possible_truncation format_push_string needless_range_loop unit_arg items_after_statements semicolon_if_nothing_returned print_stdout \
 	print_stderr disallowed_methods missing_panics_doc too_many_lines duration_suboptimal_units unnecessary_get_then_check type_complexity)
 
-.PHONY: help demo test build lint fmt doc generate bench bench-http chaos growth load soak fuzz clean setup
+.PHONY: help setup demo test build lint generate bench bench-http chaos growth load soak fuzz fmt check-contracts check-deploy images \
+	stack-test swarm-test systemd-test deny sbom doc clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
