@@ -31,7 +31,7 @@ pub struct AdminUser {
     pub disabled_at: Option<DateTime<Utc>>,
 }
 
-/// Adds a person, or gives the person with this address a new name, password and role.
+/// Adds a person, or gives the person with this address a new name, password and role, also when the person was kept out.
 pub async fn upsert(
     client: &impl GenericClient,
     email: &str,
@@ -69,18 +69,11 @@ fn admin_user(row: &Row) -> Result<AdminUser, StoreError> {
     })
 }
 
-/// Lets a person in or keeps the person out; ends all sessions of the person in the second case.
-pub async fn set_disabled(client: &impl GenericClient, id: AdminId, disabled: bool) -> Result<bool, StoreError> {
-    let found = execute(client, sql!("admin_users/set_disabled.sql"), &[&id, &disabled]).await? == 1;
-    if disabled {
-        close_sessions_of(client, id).await?;
-    }
-    Ok(found)
-}
-
-/// Gives a person another role.
-pub async fn set_role(client: &impl GenericClient, id: AdminId, role: &str) -> Result<bool, StoreError> {
-    Ok(execute(client, sql!("admin_users/set_role.sql"), &[&id, &role]).await? == 1)
+/// Keeps a person out and ends all sessions of the person. [`upsert`] lets the person in again.
+pub async fn disable(client: &impl GenericClient, id: AdminId) -> Result<(), StoreError> {
+    execute(client, sql!("admin_users/disable.sql"), &[&id]).await?;
+    close_sessions_of(client, id).await?;
+    Ok(())
 }
 
 /// What a session's cookie says about who asks.

@@ -4,8 +4,9 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
+use serde_json::Value;
 use store::audit::{self, Action};
-use store::{Pool, admin_users, api_tokens};
+use store::{GenericClient, Pool, admin_users, api_tokens};
 
 use crate::api::openapi;
 use crate::role::Role;
@@ -45,6 +46,11 @@ pub(crate) enum Command {
         /// Read the password from this file instead of asking
         #[arg(long)]
         password_file: Option<std::path::PathBuf>,
+    },
+    /// Keep a person out of the console, at once, until `create-user` lets the person in again
+    DisableUser {
+        /// The mail address that the person logs in with
+        email: String,
     },
     /// Keep as many notifiers as their queues ask for, on Docker Swarm or Compose (SCALE_* are the thresholds)
     Autoscale(autoscale::Options),
@@ -112,6 +118,11 @@ impl Command {
                 print(&format!("{email} may log in as {role}"));
                 Ok(())
             }
+            Self::DisableUser { email } => {
+                disable_user(&settings.postgres()?, &email).await?;
+                print(&format!("{email} may not log in any more"));
+                Ok(())
+            }
             Self::Webhooks { deed } => deed.run(&settings.postgres()?).await,
             Self::Ledger(command) => ledger::run(command, &settings.postgres()?).await,
             Self::Wallet(command) => statement::run(command, &settings.postgres()?).await,
@@ -163,12 +174,27 @@ async fn create_user(pool: &Pool, email: &str, name: &str, role: Role, password:
     let id = admin_users::upsert(&transaction, address.as_str(), name, &hash, role.word()).await?;
     // Who had the old password is out.
     admin_users::close_sessions_of(&transaction, id).await?;
-    let target = format!("admin:{id}");
     let after = Some(serde_json::json!({ "role": role.word() }));
-    let action =
-        Action { actor: "cli", role: "cli", action: "admin.create", target: &target, after, ..Action::default() };
-    audit::insert(&transaction, &action).await?;
+    note(&transaction, "admin.create", &format!("admin:{id}"), after).await?;
     transaction.commit().await?;
+    Ok(())
+}
+
+async fn disable_user(pool: &Pool, email: &str) -> anyhow::Result<()> {
+    let mut client = pool.get().await?;
+    let transaction = client.transaction().await?;
+    let person = admin_users::find_by_email(&transaction, email).await?;
+    let person = person.with_context(|| format!("there is nobody with the mail address {email}"))?;
+    admin_users::disable(&transaction, person.id).await?;
+    note(&transaction, "admin.disable", &format!("admin:{}", person.id), None).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Writes down what was done on the command line.
+async fn note(client: &impl GenericClient, action: &str, target: &str, after: Option<Value>) -> anyhow::Result<()> {
+    let action = Action { actor: "cli", role: "cli", action, target, after, ..Action::default() };
+    audit::insert(client, &action).await?;
     Ok(())
 }
 
@@ -185,11 +211,8 @@ async fn store_token(pool: &Pool, name: &str, token: &str, scopes: &[String]) ->
     let mut client = pool.get().await?;
     let transaction = client.transaction().await?;
     api_tokens::upsert(&transaction, name, token, &scopes, "cli").await?;
-    let target = format!("token:{name}");
     let after = Some(serde_json::json!({ "scopes": scopes }));
-    let action =
-        Action { actor: "cli", role: "cli", action: "token.create", target: &target, after, ..Action::default() };
-    audit::insert(&transaction, &action).await?;
+    note(&transaction, "token.create", &format!("token:{name}"), after).await?;
     transaction.commit().await?;
     Ok(())
 }

@@ -48,6 +48,24 @@ async fn a_new_password_ends_every_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_disabled_is_out_at_once_and_stays_out() {
+    let stage = Stage::start().await;
+    let person = stage.person("viewer").await;
+    let disable = |email: &str| {
+        let mut command = Command::new(binary("admin"));
+        command.env("DATABASE_URL", stage.database.url()).args(["disable-user", email]).output().unwrap()
+    };
+    let refused = disable("nobody@example.in");
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("nobody@example.in"));
+    assert!(disable("Viewer@example.in").status.success());
+    assert_eq!(person.request(Method::GET, "/admin/queues").send().await.unwrap().status(), 303);
+    assert_eq!(stage.try_log_in("viewer@example.in", PASSWORD).await.status(), 401);
+    assert!(stage.audit().await.iter().any(|(action, ..)| action == "admin.disable"));
+    stage.add_person("viewer@example.in", "viewer");
+    stage.log_in("viewer@example.in").await.get("/admin/queues").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn guessing_is_stopped_even_with_the_right_password_at_last() {
     let stage = Stage::start().await;
     stage.add_person("asha@example.in", "operator");

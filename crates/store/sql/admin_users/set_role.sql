@@ -1,1 +1,0 @@
-UPDATE admin_users SET role = $2 WHERE id = $1
