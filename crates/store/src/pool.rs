@@ -70,6 +70,9 @@ pub enum StoreError {
     /// No connection could be had.
     #[error("no connection to Postgres")]
     Connect(#[source] deadpool_postgres::PoolError),
+    /// Postgres said nothing in this time.
+    #[error("Postgres did not answer within {} s", .0.as_secs())]
+    Silent(Duration),
     /// Postgres refused or the connection broke.
     #[error("Postgres did not carry out the statement")]
     Statement(#[from] tokio_postgres::Error),
@@ -101,7 +104,7 @@ impl StoreError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Connect(_) => true,
+            Self::Connect(_) | Self::Silent(_) => true,
             Self::Statement(error) => match error.code() {
                 None => {
                     error.is_closed()
@@ -143,6 +146,9 @@ pub struct Pool {
     tls: MakeRustlsConnect,
 }
 
+/// How long a connection may take. Loops that must go round wait for one.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Compiling is for statements that take long, and would seem worth it at the price that reading a whole table has here.
 /// Statements that take many rows as arrays would be planned again for each call, which takes longer than carrying them out.
 const BY_KEY: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off; \
@@ -167,14 +173,14 @@ impl Pool {
 
     fn build(settings: &Settings, made: Option<Hook>) -> Result<Self, StoreError> {
         let mut config = parse(&settings.url)?;
-        config.connect_timeout(Duration::from_secs(5));
+        config.connect_timeout(PATIENCE);
         let tls = tls::connector(&settings.certificates).map_err(|error| StoreError::Setup(error.to_string()))?;
         let manager =
             Manager::from_config(config, tls.clone(), ManagerConfig { recycling_method: RecyclingMethod::Fast });
         let mut builder = deadpool_postgres::Pool::builder(manager)
             .max_size(settings.max_connections)
-            .wait_timeout(Some(Duration::from_secs(5)))
-            .create_timeout(Some(Duration::from_secs(5)))
+            .wait_timeout(Some(PATIENCE))
+            .create_timeout(Some(PATIENCE))
             .runtime(Runtime::Tokio1);
         if let Some(made) = made {
             builder = builder.post_create(made);
@@ -201,9 +207,10 @@ impl Pool {
         (status.size, status.available, status.max_size)
     }
 
-    /// A connection of its own that listens on `channels`.
+    /// A connection of its own that listens on `channels`; waits up to five seconds for it.
     pub async fn listen(&self, channels: &[&str]) -> Result<Listener, StoreError> {
-        listener::listen(parse(&self.url)?, self.tls.clone(), channels).await
+        let listening = listener::listen(parse(&self.url)?, self.tls.clone(), channels);
+        tokio::time::timeout(PATIENCE, listening).await.map_err(|_elapsed| StoreError::Silent(PATIENCE))?
     }
 }
 
