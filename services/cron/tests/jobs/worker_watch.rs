@@ -33,7 +33,7 @@ async fn watch(stage: &Stage) -> i64 {
 
 #[tokio::test]
 async fn postgres_has_nothing_to_warn_of() {
-    let stage = Stage::set().await.with("LOG_LEVEL", "info");
+    let stage = Stage::set().await.with("RUST_LOG", "info");
     let (well, said) = stage.say(&["run", "worker_watch"]);
     assert!(well && said.contains("worker_watch") && !said.contains("WARNING"), "{said}");
 }
