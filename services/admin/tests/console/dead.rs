@@ -2,6 +2,7 @@
 
 use domain::ids::{JobId, WithdrawalId};
 use domain::job::Queue;
+use kv::{keys, redis};
 use queue::{Envelope, Producer, admin};
 use reqwest::Method;
 use serde_json::json;
@@ -166,4 +167,27 @@ async fn a_dead_letter_leads_to_its_trace_and_is_found_by_what_it_belongs_to() {
     assert!(page.contains(&format!("href=\"https://traces.example.in/trace/{trace}\"")), "{page}");
     let found = viewer.get("/admin/timeline?q=checkout-4711").await;
     assert!(found.contains("dead letter") && found.contains(&format!("/admin/queues/payments/dead/{id}")), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_that_has_not_looked_at_all_says_so_and_leads_on() {
+    let stage = Stage::start().await;
+    let operator = stage.person("operator").await;
+    let _payouts = Payouts::start(&stage);
+    let id = push(&stage).await;
+    died(&stage, &id).await;
+    // As many as one search looks at died later.
+    let later = (chrono::Utc::now() + chrono::TimeDelta::hours(1)).timestamp_millis();
+    let mut others = redis::cmd("ZADD");
+    others.arg(keys::of_queue(Queue::Payments, "dead_times"));
+    (0..5_000).for_each(|number| {
+        others.arg(later).arg(format!("other-{number}"));
+    });
+    others.query_async::<()>(&mut stage.kv.commands()).await.unwrap();
+    let page = operator.get(&format!("/admin/queues/payments/dead?text={id}")).await;
+    assert!(!page.contains("No dead letter is like that") && page.contains("older ones may be"), "{page}");
+    assert!(page.contains("Replay all that this search means"), "{page}");
+    let (_, rest) = page.split_once("rel=\"next\" href=\"").expect("a way on");
+    let older = rest.split('"').next().unwrap().replace("&#38;", "&").replace("&amp;", "&");
+    assert!(operator.get(&older).await.contains(&format!("/admin/queues/payments/dead/{id}")));
 }
