@@ -14,12 +14,13 @@ mod sync_networks;
 mod verify_wallets;
 mod worker_watch;
 
-use anyhow::Context as _;
+use std::collections::BTreeMap;
+
+use chrono_tz::Tz;
 
 use crate::job::CronJob;
 use crate::schedule::Schedule;
 use crate::scheduler::Entry;
-use crate::settings::Settings;
 
 /// Every job there is.
 fn all() -> Vec<Box<dyn CronJob>> {
@@ -42,24 +43,22 @@ fn all() -> Vec<Box<dyn CronJob>> {
     ]
 }
 
-/// The jobs with their schedules, as the settings have them.
-pub(crate) fn entries(settings: &Settings) -> anyhow::Result<Vec<Entry>> {
-    let mut entries = Vec::new();
-    let mut differing = settings.schedules.clone();
+/// The jobs with their schedules: the built-in ones, or those that differ, by job name. Else all that is wrong with these.
+pub(crate) fn entries(differing: &BTreeMap<String, String>, zone: Tz) -> Result<Vec<Entry>, Vec<String>> {
+    let (mut entries, mut problems) = (Vec::new(), Vec::new());
+    let mut unknown = differing.clone();
     for job in all() {
         let plan = job.plan();
-        let other = differing.remove(job.name());
+        let other = unknown.remove(job.name());
         let text = other.as_deref().unwrap_or(plan.schedule);
         if text == "never" {
             continue;
         }
-        let zone = plan.zone.unwrap_or(settings.zone);
-        let schedule = Schedule::parse(text, zone, plan.gap, plan.fold)
-            .with_context(|| format!("the schedule of {} cannot be used", job.name()))?;
-        entries.push(Entry { job, plan, schedule });
+        match Schedule::parse(text, plan.zone.unwrap_or(zone), plan.gap, plan.fold) {
+            Ok(schedule) => entries.push(Entry { job, plan, schedule }),
+            Err(error) => problems.push(format!("CRON_SCHEDULE_{}: {error}", job.name().to_uppercase())),
+        }
     }
-    if let Some(unknown) = differing.into_keys().next() {
-        anyhow::bail!("CRON_SCHEDULE_{} is for a job that does not exist", unknown.to_uppercase());
-    }
-    Ok(entries)
+    problems.extend(unknown.keys().map(|name| format!("CRON_SCHEDULE_{}: there is no such job", name.to_uppercase())));
+    if problems.is_empty() { Ok(entries) } else { Err(problems) }
 }

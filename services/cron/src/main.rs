@@ -35,7 +35,8 @@ fn main() -> ExitCode {
 async fn run(command: Option<Command>, settings: Arc<Settings>, life: Life) -> anyhow::Result<()> {
     let pool = Pool::connect(&settings.store)?;
     let kv = Kv::connect(&settings.kv)?;
-    let entries = jobs::entries(&settings)?;
+    let entries = jobs::entries(&settings.schedules, settings.zone);
+    let entries = entries.map_err(|problems| anyhow::anyhow!(problems.join("; ")))?;
     let scheduler = Scheduler::new(entries, pool.clone(), kv.clone(), settings.clone(), Time::Database);
     if let Some(command) = command {
         return command.run(&scheduler, &settings, &pool).await;

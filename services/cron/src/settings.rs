@@ -12,7 +12,7 @@ use domain::network::Network;
 
 use crate::depot::{Place, S3};
 use crate::feed::Source;
-use crate::jobs::{clean_logs, clean_spool, sitemap};
+use crate::jobs::{self, clean_logs, clean_spool, sitemap};
 
 /// The settings.
 #[derive(Debug, Clone)]
@@ -73,7 +73,7 @@ impl Settings {
             reader.problem(format!("CRON_LEASE_SECONDS: {lease_s} is not from 1 to 60"));
         }
         let alert_emails = store::alerts::recipients(reader);
-        Arc::new(Self {
+        let settings = Self {
             store: store::Settings::read(reader),
             kv: kv::Settings::read(reader),
             lease: TimeDelta::seconds(lease_s.clamp(1, 60)),
@@ -128,6 +128,10 @@ impl Settings {
             spool: clean_spool::read(reader),
             log_archive: clean_logs::read(reader),
             sitemap: sitemap::Settings::read(reader),
-        })
+        };
+        if let Err(problems) = jobs::entries(&settings.schedules, settings.zone) {
+            problems.into_iter().for_each(|problem| reader.problem(problem));
+        }
+        Arc::new(settings)
     }
 }

@@ -78,7 +78,7 @@ where
 }
 
 /// The most jobs a second of a replay of many.
-pub(crate) const FASTEST: u32 = 5_000;
+const FASTEST: u32 = 5_000;
 
 /// Starts a replay of many in the background.
 pub(crate) async fn start<E>(
@@ -92,14 +92,12 @@ pub(crate) async fn start<E>(
 where
     E: From<KvError> + From<StoreError>,
 {
-    let by = actor.name();
+    let (by, per_second) = (actor.name(), per_second.clamp(1, FASTEST));
     let target = format!("queue:{queue}");
     let noted = DeadFilter { text: filter.text.as_deref().map(mask::text), ..filter.clone() };
     let after = serde_json::json!({ "filter": noted, "per_second": per_second });
     let deed = Deed { action: "dead.replay_many", target: &target, reason, before: None, after: Some(after) };
-    let effect = async {
-        admin::start_replay(&state.kv, queue, filter, per_second.clamp(1, FASTEST), &by).await.map_err(E::from)
-    };
+    let effect = async { admin::start_replay(&state.kv, queue, filter, per_second, &by).await.map_err(E::from) };
     let run = state.noted(actor, &deed, effect).await?;
     let (kv, shutdown, driven) = (state.kv.clone(), state.shutdown.clone(), run.clone());
     state.tasks.spawn(async move {

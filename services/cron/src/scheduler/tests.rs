@@ -103,7 +103,7 @@ fn names_schedules_and_next_runs() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _entered = runtime.enter();
     let (pool, kv) = (Pool::connect(&settings.store).unwrap(), Kv::connect(&settings.kv).unwrap());
-    let entries = crate::jobs::entries(&settings).unwrap();
+    let entries = crate::jobs::entries(&settings.schedules, settings.zone).unwrap();
     let scheduler = Scheduler::new(entries, pool, kv, settings, Time::Database);
     insta::assert_snapshot!(crate::command::listing(
         &scheduler,

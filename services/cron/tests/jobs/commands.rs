@@ -25,3 +25,11 @@ async fn jobs_are_listed_in_words_and_paused_with_a_reason_and_an_end() {
     let (well, said) = stage.say(&["run", "no_such_job"]);
     assert!(!well && said.contains("the jobs are worker_watch, "), "{said}");
 }
+
+#[tokio::test]
+async fn schedules_that_cannot_be_used_are_all_told_before_a_port_is_bound() {
+    let stage = Stage::set().await.with("CRON_SCHEDULE_SITEMAP", "hourly").with("CRON_SCHEDULE_NOTHING", "0 2 * * *");
+    let (well, said) = stage.say(&["serve"]);
+    assert!(!well && said.contains("CRON_SCHEDULE_SITEMAP: ") && said.contains("CRON_SCHEDULE_NOTHING: "), "{said}");
+    assert!(!said.contains("listening"), "{said}");
+}
