@@ -26,7 +26,7 @@ const BATCH: i64 = 200;
 
 /// Why promises were not passed on this time.
 #[derive(Debug, thiserror::Error)]
-pub enum RelayError {
+enum RelayError {
     /// Postgres did not answer.
     #[error("the outbox could not be read or marked")]
     Store(#[from] StoreError),
@@ -64,12 +64,9 @@ impl Relay {
                 listener = self.pool.listen(&[CHANNEL]).await.ok();
             }
             let mut pause = SWEEP;
-            match self.relay_all().await {
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::warn!(error.chain = telemetry::chain(&error), "the outbox waits");
-                    pause = SWEEP * 2;
-                }
+            if let Err(error) = self.relay_all().await {
+                tracing::warn!(error.chain = telemetry::chain(&error), "the outbox waits");
+                pause = SWEEP * 2;
             }
             let announced = async {
                 match &mut listener {
@@ -85,31 +82,42 @@ impl Relay {
         }
     }
 
-    /// Pushes everything that waits; returns how much it was.
-    pub async fn relay_all(&self) -> Result<u64, RelayError> {
-        let mut total = 0;
+    /// Pushes everything that waits. What is for a queue that is full waits on, and keeps nothing else waiting.
+    async fn relay_all(&self) -> Result<(), RelayError> {
+        let (mut full, mut outcome) = (Vec::new(), Ok(()));
         loop {
-            let relayed = self.relay_batch().await?;
-            total += relayed;
-            if relayed == 0 {
-                return Ok(total);
+            match self.relay_batch(&full).await {
+                Ok(0) => return outcome,
+                Ok(_) => {}
+                Err(error) => {
+                    let RelayError::Push(EnqueueError::Full { queue, .. }) = error else { return Err(error) };
+                    full.push(queue);
+                    outcome = Err(error);
+                }
             }
         }
     }
 
-    async fn relay_batch(&self) -> Result<u64, RelayError> {
+    /// Pushes some of what waits for queues that are not `full`; gives how many. What was pushed before a job that could not be is
+    /// marked all the same: else it would be pushed again with each try.
+    async fn relay_batch(&self, full: &[Queue]) -> Result<usize, RelayError> {
         let mut client = self.pool.get().await?;
         let transaction = client.transaction().await.map_err(StoreError::from)?;
-        let rows = claim(&transaction, BATCH).await?;
+        let rows = claim(&transaction, BATCH, full).await?;
+        let mut pushed = Vec::with_capacity(rows.len());
+        let mut outcome = Ok(());
         for row in &rows {
-            self.push(row).await?;
+            outcome = self.push(row).await;
+            if outcome.is_err() {
+                break;
+            }
+            pushed.push(row.id);
         }
-        let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-        if !ids.is_empty() {
-            mark_relayed(&transaction, &ids).await?;
+        if !pushed.is_empty() {
+            mark_relayed(&transaction, &pushed).await?;
         }
         transaction.commit().await.map_err(StoreError::from)?;
-        Ok(rows.len().try_into().unwrap_or(u64::MAX))
+        outcome.map(|()| pushed.len())
     }
 
     async fn push(&self, row: &Waiting) -> Result<(), RelayError> {

@@ -1,11 +1,13 @@
-//! Promises reach their lists, also past an outage of Redis.
+//! Promises reach their lists, also past an outage of Redis and a queue that is full.
 
 use std::time::Duration;
 
 use config::{Map, Reader};
-use domain::ids::WithdrawalId;
+use domain::ids::{WebhookId, WithdrawalId};
 use domain::job::Queue;
 use domain::jobs::payment::StartPayout;
+use domain::jobs::receipt::ProcessReceipts;
+use kv::{Kv, keys, redis};
 use outbox::Relay;
 use queue::{Producer, admin};
 use store::outbox::{Lane, lag, push};
@@ -14,14 +16,18 @@ use tokio_util::sync::CancellationToken;
 
 const SOON: Duration = Duration::from_secs(10);
 
+fn connect(server: &Redis, queue_bytes: &str) -> Kv {
+    let url = server.url();
+    let source = Map::from([("REDIS_URL", url.as_str()), ("QUEUE_MAX_BYTES", queue_bytes)]);
+    let mut reader = Reader::new(&source);
+    let settings = kv::Settings::read(&mut reader);
+    Kv::connect(&reader.finish(settings).unwrap()).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn promises_made_while_redis_is_down_arrive_once_by_three_relays() {
     let (database, mut redis) = (Database::start().await, Redis::durable());
-    let url = redis.url();
-    let source = Map::from([("REDIS_URL", url.as_str())]);
-    let mut reader = Reader::new(&source);
-    let settings = kv::Settings::read(&mut reader);
-    let kv = kv::Kv::connect(&reader.finish(settings).unwrap()).unwrap();
+    let kv = connect(&redis, "10000000");
     let pool = database.pool();
     let shutdown = CancellationToken::new();
     let relays: Vec<_> = (0..3)
@@ -51,4 +57,38 @@ async fn promises_made_while_redis_is_down_arrive_once_by_three_relays() {
     for relay in relays {
         relay.await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_is_full_keeps_no_promise_for_another_one_waiting_and_nothing_is_pushed_twice() {
+    let (database, server) = (Database::start().await, Redis::start());
+    let (kv, pool) = (connect(&server, "20000"), database.pool());
+    let full = keys::ready(Queue::Receipts);
+    let mut fill = redis::cmd("RPUSH");
+    fill.arg(&full).arg(vec![b'x'; 50_000]).query_async::<()>(&mut kv.commands()).await.unwrap();
+    let waiting = async |queue| admin::stats(&kv, queue).await.unwrap().waiting;
+    let client = pool.get().await.unwrap();
+    let payout = async || {
+        let job = StartPayout { withdrawal_id: WithdrawalId::generate() };
+        push(&client, &job, Lane::Normal).await.unwrap();
+    };
+    payout().await;
+    push(&client, &ProcessReceipts { webhook_id: WebhookId::generate() }, Lane::Normal).await.unwrap();
+    payout().await;
+
+    let shutdown = CancellationToken::new();
+    let relay = Relay::new(pool.clone(), Producer::new(kv.clone())).run(shutdown.clone());
+    let story = async {
+        eventually_true("both payouts are there", SOON, async || waiting(Queue::Payments).await == 2).await;
+        eventually_true("only the reports wait", SOON, async || lag(&client).await.unwrap().0 == 1).await;
+        // Announced, so it is looked at once more at least.
+        payout().await;
+        eventually_true("the next one is there too", SOON, async || waiting(Queue::Payments).await >= 3).await;
+        redis::cmd("DEL").arg(&full).query_async::<()>(&mut kv.commands()).await.unwrap();
+        eventually_true("the reports are there", SOON, async || waiting(Queue::Receipts).await == 1).await;
+        eventually_true("nothing waits", SOON, async || lag(&client).await.unwrap().0 == 0).await;
+        assert_eq!(waiting(Queue::Payments).await, 3, "each once");
+        shutdown.cancel();
+    };
+    tokio::join!(relay, story);
 }

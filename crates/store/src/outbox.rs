@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use deadpool_postgres::GenericClient;
 use domain::ids::OutboxId;
-use domain::job::Job;
+use domain::job::{Job, Queue};
 use serde_json::value::RawValue;
 use telemetry::propagation::Carried;
 
@@ -130,9 +130,11 @@ async fn insert<J: Job>(
     Ok(rows == 1)
 }
 
-/// Locks up to `limit` waiting rows for this transaction; rows that another relay holds are passed over.
-pub async fn claim(client: &impl GenericClient, limit: i64) -> Result<Vec<Waiting>, StoreError> {
-    let rows = query(client, sql!("outbox/claim.sql"), &[&limit]).await?;
+/// Locks up to `limit` waiting rows for this transaction, but none for the queues in `full`; rows that another relay holds are
+/// passed over.
+pub async fn claim(client: &impl GenericClient, limit: i64, full: &[Queue]) -> Result<Vec<Waiting>, StoreError> {
+    let full: Vec<_> = full.iter().map(|queue| queue.name()).collect();
+    let rows = query(client, sql!("outbox/claim.sql"), &[&limit, &full]).await?;
     rows.iter()
         .map(|row| {
             Ok(Waiting {

@@ -51,15 +51,15 @@ async fn a_promised_job_is_handed_out_once_and_only_after_its_commit() {
     let transaction = writer.transaction().await.unwrap();
     assert!(outbox::push_once(&transaction, &job, Lane::Urgent, "one").await.unwrap());
     assert!(!outbox::push_once(&transaction, &job, Lane::Urgent, "one").await.unwrap());
-    assert!(outbox::claim(&reader, 10).await.unwrap().is_empty(), "not before the commit");
+    assert!(outbox::claim(&reader, 10, &[]).await.unwrap().is_empty(), "not before the commit");
     transaction.commit().await.unwrap();
 
     let first = reader.transaction().await.unwrap();
-    let claimed = outbox::claim(&first, 10).await.unwrap();
+    let claimed = outbox::claim(&first, 10, &[]).await.unwrap();
     assert_eq!(claimed.len(), 1);
     assert!(claimed[0].urgent && claimed[0].kind == "payout.start" && claimed[0].queue == "payments");
     let second = writer.transaction().await.unwrap();
-    assert!(outbox::claim(&second, 10).await.unwrap().is_empty(), "a row that is held is passed over");
+    assert!(outbox::claim(&second, 10, &[]).await.unwrap().is_empty(), "a row that is held is passed over");
     outbox::mark_relayed(&first, &[claimed[0].id]).await.unwrap();
     first.commit().await.unwrap();
     second.commit().await.unwrap();
