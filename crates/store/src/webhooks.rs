@@ -10,7 +10,7 @@ use domain::ids::{ReplayId, WebhookId};
 use domain::job::{Job, Queue};
 use telemetry::propagation::Carried;
 
-pub use pending::{Pending, claim_pending, forget_pending, pending_lag};
+pub use pending::{Pending, claim_pending, forget_pending};
 pub use replays::{Replay, ReplayOutcome, find_replay, finish_replay, replay, replayable};
 pub use runs::{
     Choice, Group, ReplayRun, RunReplay, abort_run, advance_run, find_run, list_runs, prepare_run, replays_of_run,

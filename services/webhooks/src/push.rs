@@ -11,9 +11,9 @@ use domain::job::Queue;
 use kv::{Kv, keys, once};
 use queue::{EnqueueError, Envelope, Producer};
 use serde_json::value::RawValue;
-use store::webhooks::{Arrived, claim_pending, ensure_partitions, forget_pending, pending_lag};
+use store::webhooks::{Arrived, claim_pending, ensure_partitions, forget_pending};
 use store::{Pool, StoreError};
-use telemetry::metrics::{Counter, Gauge};
+use telemetry::metrics::Counter;
 use telemetry::propagation::Carried;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
@@ -190,13 +190,12 @@ impl Desk {
                 Some(Ready::new(row.id, promise.queue, promise.kind, &promise.payload, row.received_at, &row.carried))
             })
             .collect::<Result<_, _>>()?;
-        let ids: Vec<_> = ready.iter().map(|job| job.id).collect();
         let names: Vec<_> = batch.iter().map(|row| keys::webhook_once(row.source, &row.event_id)).collect();
         // The marks are only a help: without them the index is asked. They go out with the jobs.
-        let (pushed, _remembered) = tokio::join!(push(&self.producer, ready), once::mark(&self.kv, &names, REMEMBERED));
-        pushed?;
-        self.pushed.extend(ids);
-        Ok(())
+        let ((pushed, outcome), _remembered) =
+            tokio::join!(push(&self.producer, ready), once::mark(&self.kv, &names, REMEMBERED));
+        self.pushed.extend(pushed);
+        outcome
     }
 
     /// Deletes what was pushed, many in one commit: a commit for each push would be as many syncs of the disk as the webhooks
@@ -220,15 +219,23 @@ impl Desk {
     }
 }
 
-async fn push(producer: &Producer, jobs: Vec<Ready>) -> Result<(), PushError> {
-    let mut by_queue: HashMap<Queue, Vec<Vec<u8>>> = HashMap::new();
+/// Pushes jobs; gives which ones, and what kept the others back. A queue that is full holds up no other.
+async fn push(producer: &Producer, jobs: Vec<Ready>) -> (Vec<WebhookId>, Result<(), PushError>) {
+    let mut by_queue: HashMap<Queue, (Vec<WebhookId>, Vec<Vec<u8>>)> = HashMap::new();
     for job in jobs {
-        by_queue.entry(job.queue).or_default().push(job.body);
+        let (ids, bodies) = by_queue.entry(job.queue).or_default();
+        ids.push(job.id);
+        bodies.push(job.body);
     }
-    for (queue, bodies) in by_queue {
-        producer.push_bodies(queue, false, &bodies).await?;
+    let (mut pushed, mut outcome) = (Vec::new(), Ok(()));
+    for (queue, (ids, bodies)) in by_queue {
+        match producer.push_bodies(queue, false, &bodies).await {
+            Ok(()) => pushed.extend(ids),
+            Err(error @ EnqueueError::Full { .. }) => outcome = Err(error.into()),
+            Err(error) => return (pushed, Err(error.into())),
+        }
     }
-    Ok(())
+    (pushed, outcome)
 }
 
 /// Looks for jobs that were not pushed, and for partitions that are missing.
@@ -237,17 +244,15 @@ pub(crate) struct Sweep {
     producer: Producer,
     every: Duration,
     found: Counter<u64>,
-    waiting: Gauge<i64>,
 }
 
 impl Sweep {
     pub(crate) fn new(settings: &Settings, pool: Pool, producer: Producer) -> Self {
-        let meter = telemetry::metrics::meter();
-        let found =
-            meter.u64_counter("webhook_swept").with_description("Jobs of webhooks that the sweep had to push").build();
-        let waiting =
-            meter.i64_gauge("webhook_pending").with_description("Jobs of webhooks that are not pushed yet").build();
-        Self { pool, producer, every: settings.sweep, found, waiting }
+        let found = telemetry::metrics::meter()
+            .u64_counter("webhook_swept")
+            .with_description("Jobs of webhooks that the sweep had to push")
+            .build();
+        Self { pool, producer, every: settings.sweep, found }
     }
 
     /// Works until `shutdown`.
@@ -272,27 +277,34 @@ impl Sweep {
         }
     }
 
-    /// Pushes what has waited for longer than one turn; what is younger is in the pusher's hands.
+    /// Pushes what has waited for longer than one turn; what is younger is in the pusher's hands. What is for a queue that is full
+    /// waits on.
     async fn sweep(&self) -> Result<(), PushError> {
+        let (mut full, mut outcome) = (Vec::new(), Ok(()));
+        let batch = i64::try_from(BATCH).unwrap_or(i64::MAX);
         loop {
             let mut client = self.pool.get().await?;
             let transaction = client.transaction().await.map_err(StoreError::from)?;
-            let rows =
-                claim_pending(&transaction, i64::try_from(BATCH).unwrap_or(i64::MAX), self.every.as_secs_f64()).await?;
+            let rows = claim_pending(&transaction, batch, self.every.as_secs_f64(), &full).await?;
             if rows.is_empty() {
-                self.waiting.record(pending_lag(&transaction).await?.0, &[]);
-                return Ok(());
+                return outcome;
             }
             let ready: Vec<_> = rows
                 .iter()
                 .map(|row| Ready::new(row.webhook_id, row.queue, &row.kind, &row.payload, row.created_at, &row.carried))
                 .collect::<Result<_, _>>()?;
-            let ids: Vec<_> = ready.iter().map(|job| job.id).collect();
-            push(&self.producer, ready).await?;
-            forget_pending(&transaction, &ids).await?;
-            transaction.commit().await.map_err(StoreError::from)?;
-            self.found.add(u64::try_from(ids.len()).unwrap_or(u64::MAX), &[]);
-            tracing::info!(jobs = ids.len(), "pushed jobs that had waited");
+            let (pushed, kept_back) = push(&self.producer, ready).await;
+            if !pushed.is_empty() {
+                forget_pending(&transaction, &pushed).await?;
+                transaction.commit().await.map_err(StoreError::from)?;
+                self.found.add(u64::try_from(pushed.len()).unwrap_or(u64::MAX), &[]);
+                tracing::info!(jobs = pushed.len(), "pushed jobs that had waited");
+            }
+            if let Err(error) = kept_back {
+                let PushError::Push(EnqueueError::Full { queue, .. }) = error else { return Err(error) };
+                full.push(queue);
+                outcome = Err(error);
+            }
         }
     }
 

@@ -26,10 +26,16 @@ pub struct Pending {
     pub created_at: DateTime<Utc>,
 }
 
-/// Locks, for this transaction, up to `limit` jobs that wait for longer than `seconds`; those that another sweep holds are
-/// passed over.
-pub async fn claim_pending(client: &impl GenericClient, limit: i64, seconds: f64) -> Result<Vec<Pending>, StoreError> {
-    let rows = query(client, sql!("webhooks/claim_pending.sql"), &[&limit, &seconds]).await?;
+/// Locks, for this transaction, up to `limit` jobs that wait for longer than `seconds`, but none for the queues in `full`; those
+/// that another sweep holds are passed over.
+pub async fn claim_pending(
+    client: &impl GenericClient,
+    limit: i64,
+    seconds: f64,
+    full: &[Queue],
+) -> Result<Vec<Pending>, StoreError> {
+    let full: Vec<_> = full.iter().map(|queue| queue.name()).collect();
+    let rows = query(client, sql!("webhooks/claim_pending.sql"), &[&limit, &seconds, &full]).await?;
     rows.iter()
         .map(|row| {
             let queue: String = row.try_get(1)?;
@@ -49,10 +55,4 @@ pub async fn claim_pending(client: &impl GenericClient, limit: i64, seconds: f64
 pub async fn forget_pending(client: &impl GenericClient, ids: &[WebhookId]) -> Result<(), StoreError> {
     query_one(client, sql!("webhooks/forget_pending.sql"), &[&ids]).await?;
     Ok(())
-}
-
-/// How many jobs wait to be pushed, and since when the oldest does.
-pub async fn pending_lag(client: &impl GenericClient) -> Result<(i64, Option<DateTime<Utc>>), StoreError> {
-    let row = query_one(client, sql!("webhooks/pending_lag.sql"), &[]).await?;
-    Ok((row.try_get(0)?, row.try_get(1)?))
 }

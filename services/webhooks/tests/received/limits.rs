@@ -157,6 +157,28 @@ async fn while_redis_is_away_webhooks_are_taken_and_worked_off_later() {
 }
 
 #[tokio::test]
+async fn a_queue_that_is_full_holds_up_no_other() {
+    let mut shop = Shop::open_with(&[("QUEUE_MAX_BYTES", "20000")]).await;
+    let full = kv::keys::ready(domain::job::Queue::Cashback);
+    let mut fill = kv::redis::cmd("RPUSH");
+    fill.arg(&full).arg(vec![b'x'; 50_000]).query_async::<()>(&mut shop.kv().commands()).await.unwrap();
+    // Both have to wait, so that the sweep finds them together.
+    shop.redis.stop();
+    let hint = shop.url(&format!("/webhooks/admitad/{TOKEN}?action_id=700000001"));
+    assert_eq!(shop.http.get(&hint).send().await.unwrap().status(), 200);
+    assert_eq!(shop.razorpay(&event("payment.captured", &[])).await, 200);
+    shop.redis.start_again();
+    shop.worked_off(1).await;
+    let pending = "SELECT count(*) FROM webhook_pending";
+    eventually_true("only the hint waits", SOON, async || shop.count(pending).await == 1).await;
+    kv::redis::cmd("DEL").arg(&full).query_async::<()>(&mut shop.kv().commands()).await.unwrap();
+    eventually_true("nothing waits", SOON, async || shop.count(pending).await == 0).await;
+    let payments = queue::admin::stats(&shop.kv(), domain::job::Queue::Payments).await.unwrap();
+    // Once more when Redis came back in the middle of the first call; not with each sweep.
+    assert!(payments.counts.get("pushed").is_some_and(|pushed| *pushed <= 2), "{:?}", payments.counts);
+}
+
+#[tokio::test]
 async fn a_body_that_never_ends_is_given_up() {
     let shop = Shop::open().await;
     let address = shop.url("").trim_start_matches("http://").to_owned();

@@ -1,1 +1,0 @@
-SELECT count(*), min(created_at) FROM webhook_pending
