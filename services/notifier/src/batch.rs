@@ -73,11 +73,15 @@ impl<I: Send + Sync + 'static, O: Send + 'static> Batcher<I, O> {
                 let (batch, rest): (Vec<_>, Vec<_>) = held.drain(..).partition(|(item, _)| seen.insert(key(item)));
                 held.extend(rest);
                 let (batch, replies): (Vec<I>, Vec<Reply<O>>) = batch.into_iter().unzip();
-                // A reply that nobody waits for any more belongs to a job whose time ran out.
                 match run.run(batch).await {
                     Ok(answers) => {
-                        for (reply, answer) in replies.into_iter().zip(answers) {
-                            let _gone = reply.send(Ok(answer));
+                        let unheard: Vec<O> = replies
+                            .into_iter()
+                            .zip(answers)
+                            .filter_map(|(reply, answer)| reply.send(Ok(answer)).err()?.ok())
+                            .collect();
+                        if !unheard.is_empty() {
+                            run.undo(unheard).await;
                         }
                     }
                     Err(error) => {
@@ -104,4 +108,9 @@ impl<I: Send + Sync + 'static, O: Send + 'static> Batcher<I, O> {
 pub(crate) trait AsyncRun<I, O>: Send + 'static {
     /// One answer per item, in order.
     fn run(&self, batch: Vec<I>) -> impl Future<Output = Result<Vec<O>, StoreError>> + Send;
+
+    /// What is to be done about answers that nobody heard, before the next batch: the time of their jobs ran out.
+    fn undo(&self, _unheard: Vec<O>) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }

@@ -64,6 +64,29 @@ impl AsyncRun<Message, Claim> for Claims {
     async fn run(&self, batch: Vec<Message>) -> Result<Vec<Claim>, StoreError> {
         notifications::claim(&self.0.get().await?, &batch).await
     }
+
+    /// A message that was claimed too late for its job was asked of nobody. Left as it is it would be in doubt, and never sent.
+    async fn undo(&self, unheard: Vec<Claim>) {
+        let retry = || Settlement::Retry("claimed when its job's time had run out".to_owned());
+        let answers: Vec<_> = unheard
+            .into_iter()
+            .filter_map(|claim| match claim {
+                Claim::Send { id, .. } => Some(Answer::of(id, "nobody", retry())),
+                Claim::Withheld { .. } | Claim::InDoubt { .. } | Claim::Settled(_) => None,
+            })
+            .collect();
+        if answers.is_empty() {
+            return;
+        }
+        let settle = async { notifications::settle(&self.0.get().await?, &answers).await };
+        if let Err(error) = settle.await {
+            tracing::error!(
+                messages = answers.len(),
+                error.chain = telemetry::chain(&error),
+                "messages that were claimed too late stay in doubt"
+            );
+        }
+    }
 }
 
 struct Answers(Pool);
@@ -263,7 +286,7 @@ impl Desk {
             suppressions::insert(&client, labels.channel, &labels.address, None, "invalid").await
         };
         if let Err(error) = insert.await {
-            tracing::warn!(notification.id = %id, error.chain = format!("{error:#?}"), "a wrong address was not noted");
+            tracing::warn!(notification.id = %id, error.chain = telemetry::chain(&error), "a wrong address was not noted");
         }
     }
 
@@ -275,7 +298,7 @@ impl Desk {
             match self.answers.run(answer.clone()).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_transient() => {
-                    tracing::warn!(notification.id = %id, error.chain = format!("{error:#?}"), "an outcome was not written down yet");
+                    tracing::warn!(notification.id = %id, error.chain = telemetry::chain(&error), "an outcome was not written down yet");
                     tokio::time::sleep(pause).await;
                     pause *= 3;
                 }

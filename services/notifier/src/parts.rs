@@ -92,7 +92,7 @@ async fn stored_texts(pool: &Pool) -> Vec<store::sms_templates::SmsTemplate> {
         Ok(texts) => texts,
         Err(error) => {
             tracing::warn!(
-                error.chain = format!("{error:?}"),
+                error.chain = telemetry::chain(&error),
                 "the stored SMS texts cannot be read: the bundled ones are used"
             );
             Vec::new()

@@ -65,6 +65,24 @@ async fn no_answer_after_the_mail_was_taken_gives_no_second_mail() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_claimed_too_late_for_its_job_is_sent_by_the_next_try() {
+    let post = Post::open().await;
+    let mut client = post.client().await;
+    let held = client.transaction().await.unwrap();
+    held.batch_execute("LOCK TABLE notifications IN EXCLUSIVE MODE").await.unwrap();
+    post.push(&credited("cashback:6", "asha@example.in")).await;
+    // A job has half a minute.
+    eventually_true("the first try is over", Duration::from_secs(60), async || {
+        let counts = queue::admin::stats(&post.kv, Queue::Email).await.unwrap().counts;
+        counts.get("retried").is_some_and(|retried| *retried > 0)
+    })
+    .await;
+    held.commit().await.unwrap();
+    post.becomes("cashback:6", "sent").await;
+    assert_eq!(post.inbox("asha@example.in").await.len(), 1);
+}
+
+#[tokio::test]
 async fn serial_a_process_that_dies_while_the_provider_answers_sends_no_second_mail() {
     let mut post = Post::open().await;
     post.fault("sendgrid", "latency", json!({"ms": 1200, "times": 20})).await;
