@@ -77,7 +77,8 @@ pub async fn set_status(client: &impl GenericClient, id: OrderId, status: &str) 
     Ok(execute(client, sql!("orders/set_status.sql"), &[&id, &status]).await? == 1)
 }
 
-/// Locks up to `limit` orders that wait for codes, the longest waiting first; those that another worker holds are passed over.
+/// Locks up to `limit` orders that wait for codes which are there now, the longest waiting first; those that another worker holds
+/// are passed over.
 pub async fn claim_held(client: &impl GenericClient, limit: i64) -> Result<Vec<Locked>, StoreError> {
     query(client, sql!("orders/claim_held.sql"), &[&limit]).await?.iter().map(locked).collect()
 }

@@ -58,6 +58,30 @@ async fn an_order_out_of_stock_is_held_and_filled_when_codes_come() {
 }
 
 #[tokio::test]
+async fn orders_that_cannot_be_filled_keep_no_other_from_its_codes() {
+    let shop = Shop::open().await;
+    let (user, gone, other) = (shop.shopper().await, shop.product(0).await, shop.product(0).await);
+    // More than are looked at in one turn, and all of them before the other.
+    for number in 0..=60 {
+        let order = format!("order_{number}");
+        shop.order(user, &order, if number < 60 { gone } else { other }, 1).await;
+        let entity = payment(&format!("pay_{number}"), &order, 49_900, "captured");
+        if number == 60 {
+            shop.worked_off(60).await;
+        }
+        assert_eq!(shop.razorpay(&event("payment.captured", &[("payment", entity)])).await, 200);
+    }
+    shop.worked_off(61).await;
+    assert_eq!(shop.count("SELECT count(*) FROM orders WHERE status = 'held'").await, 61);
+    shop.add_codes(other, 1).await;
+    eventually_true("the other is filled", SOON, async || {
+        shop.text("SELECT status FROM orders WHERE provider_order_id = 'order_60'").await == "fulfilled"
+    })
+    .await;
+    assert_eq!(shop.count("SELECT count(*) FROM orders WHERE status = 'held'").await, 60);
+}
+
+#[tokio::test]
 async fn forty_orders_at_once_never_share_a_code() {
     let shop = Shop::open().await;
     let (user, product) = (shop.shopper().await, shop.product(70).await);
