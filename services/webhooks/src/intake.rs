@@ -9,7 +9,7 @@ use config::Reader;
 use kv::{Kv, keys, once};
 use store::webhooks::{Arrived, Verdict, record, seen};
 use store::{Pool, StoreError};
-use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
@@ -63,6 +63,8 @@ pub(crate) enum NotStored {
 struct Item {
     arrived: Arrived,
     answer: oneshot::Sender<Result<Verdict, Arc<StoreError>>>,
+    /// The body's share of [`WAITING_BYTES`], held until it is stored or given up, also when nobody waits for the answer any more.
+    room: Option<OwnedSemaphorePermit>,
 }
 
 /// Where arrivals are handed in. Cheap to clone.
@@ -98,9 +100,9 @@ impl Intake {
     /// Stores an arrival; returns after its commit.
     pub(crate) async fn record(&self, arrived: Arrived) -> Result<Verdict, NotStored> {
         let size = u32::try_from(arrived.body.len()).unwrap_or(u32::MAX);
-        let _room = self.bytes.clone().try_acquire_many_owned(size).map_err(|_full| NotStored::TooMany)?;
+        let room = self.bytes.clone().try_acquire_many_owned(size).map_err(|_full| NotStored::TooMany)?;
         let (answer, mut verdict) = oneshot::channel();
-        self.sender.try_send(Item { arrived, answer }).map_err(|_full| NotStored::TooMany)?;
+        self.sender.try_send(Item { arrived, answer, room: Some(room) }).map_err(|_full| NotStored::TooMany)?;
         if self.sender.max_capacity() - self.sender.capacity() >= CROWD {
             self.call();
         }
@@ -128,7 +130,7 @@ impl Intake {
     pub(crate) fn note(&self, arrived: Arrived) {
         let (answer, _nobody_asks) = oneshot::channel();
         // There is no room for notes when genuine webhooks wait.
-        let _left_out = self.sender.try_send(Item { arrived, answer });
+        let _left_out = self.sender.try_send(Item { arrived, answer, room: None });
     }
 }
 
@@ -199,6 +201,7 @@ impl Writer {
         // Nobody waits any more for what the sender was told to bring again.
         items.retain(|item| !item.answer.is_closed() || item.arrived.given.is_some());
         self.answer_known(items).await;
+        let _rooms: Vec<_> = items.iter_mut().filter_map(|item| item.room.take()).collect();
         let (arrived, answers): (Vec<_>, Vec<_>) = items.drain(..).map(|item| (item.arrived, item.answer)).unzip();
         if arrived.is_empty() {
             return;

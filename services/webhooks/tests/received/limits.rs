@@ -137,6 +137,27 @@ async fn while_postgres_is_away_the_sender_is_told_to_come_again() {
 }
 
 #[tokio::test]
+async fn bodies_that_cannot_be_stored_take_so_much_memory_and_no_more() {
+    let shop = Shop::open().await;
+    let mut holder = shop.client().await;
+    let hold = holder.transaction().await.unwrap();
+    hold.batch_execute("LOCK TABLE webhook_receipts IN EXCLUSIVE MODE").await.unwrap();
+    let megabyte = format!("{{\"event\":\"x\",\"pad\":\"{}\"}}", "a".repeat((1 << 20) - 22));
+    let request = signed(shop.http.post(shop.url("/webhooks/razorpay")), "evt-big", &megabyte);
+    let send = async || request.try_clone().unwrap().send().await.unwrap().status().as_u16();
+    for _ in 0..4 {
+        let statuses = futures_util::future::join_all((0..16).map(|_| send())).await;
+        assert!(statuses.iter().all(|status| *status == 503), "{statuses:?}");
+    }
+    // Their senders are gone, the bodies are not: there is no room for one more, and it is told so at once.
+    let begin = Instant::now();
+    assert_eq!(send().await, 503);
+    assert!(begin.elapsed() < Duration::from_secs(3), "it waited for its commit: {:?}", begin.elapsed());
+    hold.rollback().await.unwrap();
+    eventually_true("there is room again", SOON, async || send().await == 200).await;
+}
+
+#[tokio::test]
 async fn while_redis_is_away_webhooks_are_taken_and_worked_off_later() {
     let mut shop = Shop::open().await;
     let (user, product) = (shop.shopper().await, shop.product(20).await);
