@@ -184,7 +184,7 @@ async fn take(reception: &Reception, source: &dyn WebhookSource, incoming: &Requ
                 Ok(promise) => arrived.promise = promise,
                 Err(error) => {
                     tracing::error!(error.chain = telemetry::chain(&error), "a job could not be written");
-                    return unavailable().response();
+                    return unavailable();
                 }
             }
         }
@@ -212,7 +212,7 @@ fn answer(
                 error.chain = telemetry::chain(&error),
                 "the sender is told to come again"
             );
-            return unavailable().response().with_retry_after();
+            return unavailable();
         }
     };
     reception.count(source, verdict.word());
@@ -239,19 +239,11 @@ fn accepted(verdict: Verdict) -> HttpResponse {
     HttpResponse::Ok().insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json"))).body(body)
 }
 
-fn unavailable() -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "try-again", "The webhook could not be stored; send it again")
-}
-
-trait RetryAfter {
-    fn with_retry_after(self) -> Self;
-}
-
-impl RetryAfter for HttpResponse {
-    fn with_retry_after(mut self) -> Self {
-        self.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
-        self
-    }
+fn unavailable() -> HttpResponse {
+    let title = "The webhook could not be stored; send it again";
+    let mut response = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "try-again", title).response();
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    response
 }
 
 fn reject(

@@ -154,7 +154,7 @@ pub(crate) struct Decoded {
     pub(crate) effect: Option<Effect>,
 }
 
-/// A sender of webhooks. A new one is a file in `sources/` and a line in `sources::all`.
+/// A sender of webhooks. A new one is a file in `sources/` and a line in `sources::ALL`.
 pub(crate) trait WebhookSource: Send + Sync {
     /// The word in the path and in the tables.
     fn slug(&self) -> &'static str;

@@ -16,8 +16,8 @@ use config::Reader;
 
 use crate::source::WebhookSource;
 
-/// Every source by its word, with the way to read its settings. A new one is a line here.
 type Read = fn(&mut Reader<'_>) -> Box<dyn WebhookSource>;
+/// Every source by its word, with the way to read its settings. A new one is a line here.
 const ALL: [(&str, Read); 7] = [
     ("razorpay", razorpay::read),
     ("razorpayx", razorpay::read_x),

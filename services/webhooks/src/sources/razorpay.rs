@@ -12,7 +12,7 @@ use crate::proof::Secrets;
 use crate::source::{Decoded, Effect, Malformed, Rejection, Request, Verified, WebhookSource, word};
 
 /// Events that our worker acts on. Everything else is stored and acknowledged.
-const ACTED_ON: [&str; 5] = ["payment.", "order.paid", "refund.", "payout.", "payment.dispute."];
+const ACTED_ON: [&str; 4] = ["payment.", "order.paid", "refund.", "payout."];
 
 struct Razorpay {
     slug: &'static str,
