@@ -11,7 +11,7 @@ use crate::ProviderError;
 
 /// The longest body that is read. No contract of ours comes near it; a longer one is a fault that must not take our
 /// memory.
-pub const BODY_LIMIT_BYTES: usize = 32 * 1024 * 1024;
+const BODY_LIMIT_BYTES: usize = 32 * 1024 * 1024;
 
 /// The longest wait that a provider is believed to mean.
 const LONGEST_WISH: Duration = Duration::from_hours(24);

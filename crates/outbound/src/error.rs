@@ -72,13 +72,6 @@ impl ProviderError {
         }
     }
 
-    /// Whether the request can have had its effect all the same. What must not happen twice is then not sent again
-    /// before somebody looked.
-    #[must_use]
-    pub const fn may_have_acted(&self) -> bool {
-        matches!(self, Self::Unknown { .. } | Self::Unreadable { .. })
-    }
-
     /// Whether asking again may help, for requests that may be repeated (reading).
     #[must_use]
     pub const fn is_transient(&self) -> bool {

@@ -65,7 +65,6 @@ pub struct Enqueue<'a, J> {
     not_before: Option<DateTime<Utc>>,
     not_after: Option<DateTime<Utc>>,
     dedupe: Option<(String, Duration)>,
-    correlation_id: Option<String>,
 }
 
 impl<'a, J: Job> Enqueue<'a, J> {
@@ -73,15 +72,7 @@ impl<'a, J: Job> Enqueue<'a, J> {
     #[must_use]
     pub fn new(job: &'a J) -> Self {
         let dedupe = job.dedupe_key().map(|key| (key, Duration::from_mins(10)));
-        Self {
-            job,
-            id: JobId::generate(),
-            urgent: false,
-            not_before: None,
-            not_after: None,
-            dedupe,
-            correlation_id: None,
-        }
+        Self { job, id: JobId::generate(), urgent: false, not_before: None, not_after: None, dedupe }
     }
 
     /// In the fast lane.
@@ -125,13 +116,6 @@ impl<'a, J: Job> Enqueue<'a, J> {
         self.id = id;
         self
     }
-
-    /// What it belongs to; without it, what the current piece of work belongs to.
-    #[must_use]
-    pub fn correlation_id(mut self, id: impl Into<String>) -> Self {
-        self.correlation_id = Some(id.into());
-        self
-    }
 }
 
 /// Pushes jobs. Cheap to clone.
@@ -166,7 +150,7 @@ impl Producer {
     pub async fn enqueue<J: Job>(&self, enqueue: Enqueue<'_, J>) -> Result<Option<JobId>, EnqueueError> {
         let now = SystemClock.now();
         let traceparent = telemetry::propagation::current_traceparent();
-        let correlation_id = enqueue.correlation_id.or_else(telemetry::propagation::current_correlation);
+        let correlation_id = telemetry::propagation::current_correlation();
         let body = self.sized(serde_json::to_vec(&Draft {
             id: enqueue.id,
             kind: J::KIND,

@@ -7,7 +7,7 @@ use deadpool_postgres::GenericClient;
 use domain::ids::{NotificationId, UserId};
 use domain::jobs::{EventKey, Language};
 
-pub use report::{DeliveryEvent, Report, apply_events, apply_to_addresses, find_by_provider_id};
+pub use report::{DeliveryEvent, Report, apply_events, apply_to_addresses};
 
 use crate::statements::{execute, query, query_one, query_opt};
 use crate::suppressions::AddressHash;
@@ -289,11 +289,6 @@ pub async fn settle(client: &impl GenericClient, answers: &[Answer]) -> Result<(
     )
     .await?;
     Ok(())
-}
-
-/// Lets a message in doubt be sent again, on an operator's word; says whether it was in doubt. Its job must be pushed again.
-pub async fn release(client: &impl GenericClient, id: NotificationId) -> Result<bool, StoreError> {
-    Ok(execute(client, sql!("notifications/release.sql"), &[&id]).await? == 1)
 }
 
 /// Deletes messages older than `days`, at most `limit` of them; returns how many. Their event keys are free again then.

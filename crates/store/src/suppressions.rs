@@ -62,17 +62,6 @@ pub async fn insert(
     Ok(execute(client, sql!("suppressions/insert.sql"), &params).await? == 1)
 }
 
-/// Takes an entry off the list; says whether it was there.
-pub async fn delete(
-    client: &impl GenericClient,
-    channel: Channel,
-    address: &AddressHash,
-    category: Option<Category>,
-) -> Result<bool, StoreError> {
-    let params: [&(dyn postgres_types::ToSql + Sync); 3] = [&channel.name(), &address.as_bytes(), &word(category)];
-    Ok(execute(client, sql!("suppressions/delete.sql"), &params).await? == 1)
-}
-
 /// What is stopped to an address.
 pub async fn of_address(
     client: &impl GenericClient,

@@ -117,11 +117,6 @@ pub async fn revoke_for_order(client: &impl GenericClient, order: OrderId) -> Re
     Ok((revoked, u64::try_from(spent).unwrap_or(0)))
 }
 
-/// Notes that a code was spent; says no when it never was handed out, or was taken back before.
-pub async fn redeem(client: &impl GenericClient, id: VoucherCodeId) -> Result<bool, StoreError> {
-    Ok(execute(client, sql!("vouchers/redeem.sql"), &[&id]).await? == 1)
-}
-
 /// How many codes of a product nobody has.
 pub async fn count_unused(client: &impl GenericClient, product: ProductId) -> Result<usize, StoreError> {
     let count: i64 = query_one(client, sql!("vouchers/count_unused.sql"), &[&product]).await?.try_get(0)?;

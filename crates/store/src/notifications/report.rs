@@ -6,7 +6,7 @@ use domain::ids::NotificationId;
 use tokio_postgres::Row;
 
 use super::{Category, Channel};
-use crate::statements::{Params, query, query_one};
+use crate::statements::{Params, query_one};
 use crate::suppressions::{self, AddressHash};
 use crate::{StoreError, sql};
 
@@ -166,24 +166,4 @@ pub async fn apply_to_addresses(
 fn counted(row: &Row) -> Result<u64, StoreError> {
     let count: i64 = row.try_get(0)?;
     u64::try_from(count).map_err(|_negative| StoreError::WrongRow(format!("count {count}")))
-}
-
-/// The message that a provider knows by this id, for reports that do not carry ours. Nothing when it is not one message.
-pub async fn find_by_provider_id(
-    client: &impl GenericClient,
-    channel: Channel,
-    provider_message_id: &str,
-    address: Option<&AddressHash>,
-) -> Result<Option<NotificationId>, StoreError> {
-    let address = address.map(AddressHash::as_bytes);
-    let rows = query(
-        client,
-        sql!("notifications/find_by_provider_id.sql"),
-        &[&provider_message_id, &channel.name(), &address],
-    )
-    .await?;
-    match rows.as_slice() {
-        [row] => Ok(Some(row.try_get(0)?)),
-        _ => Ok(None),
-    }
 }

@@ -1,1 +1,0 @@
-UPDATE notifications SET status = 'retry', updated_at = now() WHERE id = $1 AND status = 'unknown'
