@@ -15,8 +15,8 @@ pub use self::minutes::{Minute, minutes};
 pub use self::replay::{ReplayRun, ReplayState, abort_replay, replay, replay_runs, start_replay};
 pub use crate::census::{Census, census};
 use crate::envelope::Envelope;
+pub use crate::heartbeat::Heartbeat;
 use crate::layout::Layout;
-pub use crate::lease::Heartbeat;
 
 /// How a queue stands.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -5,43 +5,17 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use domain::clock::{Clock, SystemClock};
 use domain::ids::WorkerId;
 use domain::job::Queue;
 use kv::redis::RedisError;
-use kv::{Connection, Kv, keys, redis};
-use serde::{Deserialize, Serialize};
+use kv::{Connection, Kv};
 use tokio::sync::Semaphore;
 
+use crate::heartbeat::Heartbeat;
 use crate::scripts::{RENEW, call, run};
 use crate::settings::WorkerSettings;
 use crate::verdict::millis;
-
-/// What a worker tells of itself, under `worker:heartbeat:{id}`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Heartbeat {
-    /// The worker; fresh at every start.
-    pub id: WorkerId,
-    /// The service it runs in.
-    pub service: String,
-    /// The machine.
-    pub host: String,
-    /// The process.
-    pub pid: u32,
-    /// The version of the service.
-    pub version: String,
-    /// The queues it serves.
-    pub queues: Vec<Queue>,
-    /// Jobs in hand.
-    pub in_flight: u64,
-    /// Jobs ended in the last minute.
-    pub jobs_per_minute: u64,
-    /// When it started.
-    pub started_at: DateTime<Utc>,
-    /// When this was written.
-    pub beat_at: DateTime<Utc>,
-}
 
 /// What one lane shows of itself.
 struct LaneVitals {
@@ -210,12 +184,9 @@ pub(crate) fn keep_alive(
 }
 
 async fn beat_until_stopped(kv: &Kv, vitals: &Vitals, settings: &WorkerSettings) {
-    let started_at = SystemClock.now();
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned());
-    let key = keys::heartbeat(vitals.id);
     // A connection of its own: the shared ones live on the other runtime.
     let mut redis = kv.dedicated(Duration::ZERO);
+    let mut heartbeat = Heartbeat::begin(vitals.id, &vitals.service, vitals.queues());
     let mut ended_by_beat = VecDeque::from([0_u64; 60]);
     let mut ended_before = 0;
     while !vitals.stop.load(Ordering::Relaxed) {
@@ -223,20 +194,10 @@ async fn beat_until_stopped(kv: &Kv, vitals: &Vitals, settings: &WorkerSettings)
         ended_by_beat.pop_front();
         ended_by_beat.push_back(ended.saturating_sub(ended_before));
         ended_before = ended;
-        let heartbeat = Heartbeat {
-            id: vitals.id,
-            service: vitals.service.clone(),
-            host: host.clone(),
-            pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            queues: vitals.queues(),
-            in_flight: vitals.lanes.iter().map(|lane| lane.in_hand.load(Ordering::Relaxed)).sum(),
-            jobs_per_minute: ended_by_beat.iter().sum(),
-            started_at,
-            beat_at: SystemClock.now(),
-        };
+        heartbeat.in_flight = vitals.lanes.iter().map(|lane| lane.in_hand.load(Ordering::Relaxed)).sum();
+        heartbeat.jobs_per_minute = ended_by_beat.iter().sum();
         // After a failure it tries sooner, so that leases are renewed well within the grace that follows an outage.
-        let pause = match beat(&mut redis, vitals, &key, &heartbeat, settings).await {
+        let pause = match beat(&mut redis, vitals, &mut heartbeat, settings).await {
             Ok(()) => {
                 vitals.last_beat_ms.store(now_ms(), Ordering::Relaxed);
                 settings.beat
@@ -253,17 +214,13 @@ async fn beat_until_stopped(kv: &Kv, vitals: &Vitals, settings: &WorkerSettings)
             tokio::time::sleep(pause / 20).await;
         }
     }
-    let _gone_by_itself_in_5_s: Result<(), _> = redis::cmd("DEL").arg(&key).query_async(&mut redis).await;
-    let id = vitals.id.to_string();
-    let _gone_by_itself_too: Result<(), _> =
-        redis::cmd("ZREM").arg(keys::WORKERS).arg(id).query_async(&mut redis).await;
+    heartbeat.end(&mut redis).await;
 }
 
 async fn beat(
     redis: &mut Connection,
     vitals: &Vitals,
-    key: &str,
-    heartbeat: &Heartbeat,
+    heartbeat: &mut Heartbeat,
     settings: &WorkerSettings,
 ) -> Result<(), RedisError> {
     // Leases first: they are what matters.
@@ -274,12 +231,5 @@ async fn beat(
             let _held = renew(redis, &leases, &lease, settings.lease, false).await?;
         }
     }
-    let text = serde_json::to_string(heartbeat).unwrap_or_default();
-    redis::cmd("SET").arg(key).arg(text).arg("PX").arg(millis(settings.lease)).query_async::<()>(redis).await?;
-    // The list of workers is for the console; those that ended without a word leave it after a minute.
-    let now = now_ms();
-    let mut note = redis::cmd("ZADD");
-    note.arg(keys::WORKERS).arg(now).arg(vitals.id.to_string()).query_async::<()>(redis).await?;
-    let mut forget = redis::cmd("ZREMRANGEBYSCORE");
-    forget.arg(keys::WORKERS).arg("-inf").arg(now - 60_000).query_async(redis).await
+    heartbeat.beat(redis, settings.lease).await
 }

@@ -80,6 +80,7 @@ mod circuit;
 mod envelope;
 mod execute;
 mod handler;
+mod heartbeat;
 mod histogram;
 mod intake;
 mod kinds;
