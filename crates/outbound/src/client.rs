@@ -141,7 +141,8 @@ impl Client {
         let unknown = |error: reqwest::Error| ProviderError::Unknown { provider, source: error.without_url() };
         let mut response = request.send().await.map_err(|error| {
             if error.is_connect() {
-                ProviderError::TryLater { provider, detail: "no connection".to_owned(), after: None }
+                let detail = format!("no connection: {}", telemetry::chain(&error.without_url()));
+                ProviderError::TryLater { provider, detail, after: None }
             } else if error.is_builder() {
                 ProviderError::Refused {
                     provider,

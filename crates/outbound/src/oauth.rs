@@ -190,7 +190,8 @@ impl<G: Grant> TokenHolder<G> {
         let renewed = self.renew(refused).await;
         if let Err(error) = self.store.unlock(&self.key, &fence).await {
             // It ends by itself.
-            tracing::warn!(provider = self.provider, %error, "the token's lock could not be given back");
+            let cause = telemetry::chain(&error);
+            tracing::warn!(provider = self.provider, error.chain = cause, "the token's lock could not be given back");
         }
         renewed
     }

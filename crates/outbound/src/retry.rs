@@ -63,7 +63,8 @@ where
         })
         .notify(|error: &ProviderError, pause| {
             let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-            tracing::info!(provider = error.provider(), pause_ms, %error, "a provider is asked again");
+            let (provider, cause) = (error.provider(), telemetry::chain(error));
+            tracing::info!(provider, pause_ms, error.chain = cause, "a provider is asked again");
         })
         .await
 }

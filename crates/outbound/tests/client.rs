@@ -43,6 +43,8 @@ async fn a_request_that_found_no_server_had_no_effect() {
     let client = client("2000");
     let error = client.send(client.request(Method::POST, &url)).await.expect_err("nobody listens");
     assert!(matches!(error, ProviderError::TryLater { after: None, .. }), "{error:?}");
+    assert!(error.to_string().contains("Connection refused"), "it says why: {error}");
+    assert!(!error.to_string().contains(&url), "the address stays out of messages: {error}");
 }
 
 #[tokio::test]

@@ -24,6 +24,8 @@ use crate::work::WorkError;
 const PAUSE: Duration = Duration::from_secs(15);
 /// How long it waits when RazorpayX does not let us in.
 const LOCKED_PAUSE: Duration = Duration::from_mins(2);
+/// How payouts can travel.
+const MODES: [&str; 4] = ["IMPS", "NEFT", "RTGS", "UPI"];
 
 /// How payouts are made.
 #[derive(Debug, Clone)]
@@ -47,6 +49,10 @@ impl Settings {
         let key_id = key_id?;
         if url::Url::parse(&base_url).is_err() {
             reader.problem("RAZORPAY_BASE_URL: not a URL");
+        }
+        // RazorpayX would refuse each payout, which is taken for a fault of the shopper's account.
+        if !MODES.contains(&mode.as_str()) {
+            reader.problem(format!("RAZORPAYX_PAYOUT_MODE: {mode:?} is not one of {}", MODES.join(", ")));
         }
         Some(Self {
             base_url: base_url.trim_end_matches('/').to_owned(),
@@ -230,4 +236,26 @@ fn error_code(answer: &Answer) -> String {
     let text =
         |name: &str| body.pointer(&format!("/error/{name}")).and_then(serde_json::Value::as_str).unwrap_or_default();
     format!("{} {}", text("code"), text("description")).trim().chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_way_that_payouts_cannot_travel_is_told_at_the_start() {
+        let problems = |mode| {
+            let source = config::Map::from([
+                ("RAZORPAY_KEY_ID", "rzp_test_key"),
+                ("RAZORPAY_KEY_SECRET", "synthetic-key-secret"),
+                ("RAZORPAYX_ACCOUNT_NUMBER", "synthetic-account"),
+                ("RAZORPAYX_PAYOUT_MODE", mode),
+            ]);
+            let mut reader = Reader::new(&source);
+            let settings = Settings::read(&mut reader);
+            reader.finish(settings).err().map(|problems| problems.to_string()).unwrap_or_default()
+        };
+        assert_eq!(problems("NEFT"), "");
+        assert!(problems("imps").contains("RAZORPAYX_PAYOUT_MODE"), "{}", problems("imps"));
+    }
 }
