@@ -34,8 +34,8 @@ pub async fn create(
     let mut total: i64 = 0;
     let mut items = Vec::with_capacity(lines.len());
     for (product, quantity) in lines {
-        let price = "SELECT price_paise FROM products WHERE id = $1 AND active";
-        let row = query_opt(client, price, &[product]).await?.ok_or(OrderError::NotForSale(*product))?;
+        let row = query_opt(client, sql!("orders/find_price.sql"), &[product]).await?;
+        let row = row.ok_or(OrderError::NotForSale(*product))?;
         let price: i64 = row.try_get(0).map_err(StoreError::from)?;
         total = price
             .checked_mul(i64::from(*quantity))

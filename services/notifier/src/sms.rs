@@ -24,9 +24,9 @@ use crate::outcome::guarded;
 use crate::policy::Policy;
 use crate::settings::Throttle;
 use crate::sms::dlt::{Category, fill};
-use crate::sms::lint::{Registered, cost};
+use crate::sms::lint::{Registered, check_values, cost};
 use crate::sms::msg91::{Msg91, Outgoing};
-use crate::sms::registry::{Registry, first_problem};
+use crate::sms::registry::Registry;
 
 pub(crate) use crate::sms::lint::Rules;
 pub(crate) use crate::sms::values::{TEMPLATES, order_number};
@@ -87,7 +87,7 @@ impl Texts {
             .or_else(|| known(Language::En))
             .ok_or_else(|| ComposeError::NoFlow(template.to_uppercase()))?;
         let values = values::of(&job.message, lang);
-        match first_problem(text, &values, &self.rules) {
+        match check_values(text, &values, &self.rules).into_iter().next() {
             Some(problem) => Err(problem.into()),
             None => Ok(Composed { text, flow, values, lang }),
         }

@@ -22,12 +22,11 @@ impl Lane {
         if let Err(error) = self.write_all().await {
             tracing::warn!(queue = %self.layout.queue, %error, "jobs that have not started could not be given back yet");
         }
-        let mut next_beat = Instant::now();
         while self.running > 0 {
-            let wait = limit.min(next_beat.max(Instant::now() + self.settings.tick));
+            let wait = limit.min(Instant::now() + self.settings.tick);
             tokio::select! {
                 Some(ended) = self.endings.recv() => self.note_ended(ended),
-                () = tokio::time::sleep_until(wait.into()) => next_beat = Instant::now(),
+                () = tokio::time::sleep_until(wait.into()) => {}
             }
             while let Ok(ended) = self.endings.try_recv() {
                 self.note_ended(ended);

@@ -38,21 +38,6 @@ pub enum Report {
 }
 
 impl Report {
-    /// Every report.
-    pub const ALL: [Self; 11] = [
-        Self::Accepted,
-        Self::Deferred,
-        Self::Failed,
-        Self::Blocked,
-        Self::Dropped,
-        Self::Delivered,
-        Self::Opened,
-        Self::Bounced,
-        Self::Complained,
-        Self::Unsubscribed,
-        Self::NumberBlocked,
-    ];
-
     /// The state it puts the message into.
     #[must_use]
     pub const fn status(self) -> &'static str {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use store::sms_templates::SmsTemplate;
 
 use super::dlt::{Category, Kind};
-use super::lint::{Problem, Registered, Rules, check_text};
+use super::lint::{Registered, Rules, check_text};
 use super::values::{TEMPLATES, kinds};
 
 /// A text as written in a file.
@@ -142,11 +142,6 @@ impl From<&Registered> for SmsTemplate {
             body: text.body.clone(),
         }
     }
-}
-
-/// What is wrong with one message's values.
-pub(crate) fn first_problem(text: &Registered, values: &[String], rules: &Rules) -> Option<Problem> {
-    super::lint::check_values(text, values, rules).into_iter().next()
 }
 
 #[cfg(test)]
