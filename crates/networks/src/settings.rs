@@ -2,7 +2,6 @@
 
 use config::Reader;
 use outbound::retry::RetryPolicy;
-use url::Url;
 
 use crate::rates::Rates;
 use crate::{admitad, cuelinks, vcommission};
@@ -38,16 +37,6 @@ impl Settings {
             cuelinks: cuelinks::Settings::read(reader),
         }
     }
-}
-
-/// A base URL without the slash at its end.
-pub(crate) fn base_url(reader: &mut Reader<'_>, key: &str, default: &str, about: &str) -> String {
-    let text = reader.default(key, default.to_owned(), about);
-    match Url::parse(text.trim()) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.query().is_none() => {}
-        _ => reader.problem(format!("{key}: not a base URL such as {default}")),
-    }
-    text.trim().trim_end_matches('/').to_owned()
 }
 
 /// A number within bounds.

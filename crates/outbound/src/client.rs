@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use config::Reader;
-use reqwest::{Method, RequestBuilder, StatusCode, header};
+use reqwest::{Method, RequestBuilder, StatusCode, Url, header};
 use telemetry::metrics::{Counter, Histogram, KeyValue};
 use tracing::Instrument;
 
@@ -28,6 +28,16 @@ impl Settings {
         let millis = reader.default("OUTBOUND_TIMEOUT_MS", 15_000_u64, "how long a provider may take to answer");
         Self { timeout: Duration::from_millis(millis.max(1)) }
     }
+}
+
+/// Reads where a provider's API is, without the slash at its end. Each can be set, so that a simulator can stand in.
+pub fn base_url(reader: &mut Reader<'_>, key: &str, default: &str, about: &str) -> String {
+    let text = reader.default(key, default.to_owned(), about);
+    match Url::parse(text.trim()) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.query().is_none() => {}
+        _ => reader.problem(format!("{key}: not a base URL such as {default}")),
+    }
+    text.trim().trim_end_matches('/').to_owned()
 }
 
 /// A client that could not be made.

@@ -10,6 +10,6 @@ mod error;
 pub mod oauth;
 pub mod retry;
 
-pub use client::{Answer, Client, ClientError, Settings};
+pub use client::{Answer, Client, ClientError, Settings, base_url};
 pub use error::ProviderError;
 pub use reqwest::{Method, RequestBuilder, StatusCode, header};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use config::{Reader, SecretString};
 use domain::contact::EmailAddress;
 use domain::jobs::Language;
+use outbound::base_url;
 use store::vouchers::Cipher;
 
 use crate::email::Sender;
@@ -68,13 +69,6 @@ impl Settings {
         let outbound = outbound::Settings::read(reader);
         let name = reader.default("SHOP_NAME", "Demo Cashback".to_owned(), "the shop's name in mails and texts");
         Self { store, kv, outbound, email: Email::read(reader, &name), sms: Sms::read(reader, name) }
-    }
-}
-
-fn base_url(reader: &mut Reader<'_>, key: &str, default: &str, about: &str) -> String {
-    match url::Url::parse(default) {
-        Ok(url) => reader.default(key, url, about).as_str().trim_end_matches('/').to_owned(),
-        Err(_never) => default.to_owned(),
     }
 }
 

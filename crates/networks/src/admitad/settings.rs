@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use chrono::FixedOffset;
 use config::{Reader, SecretString};
+use outbound::base_url;
 
 use crate::report::utc;
-use crate::settings::{base_url, bounded};
+use crate::settings::bounded;
 
 /// How Admitad is reached.
 #[derive(Debug, Clone)]

@@ -4,8 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use config::{Reader, SecretString};
+use outbound::base_url;
 
-use crate::settings::{base_url, bounded};
+use crate::settings::bounded;
 
 /// How Cuelinks is reached.
 #[derive(Debug, Clone)]

@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use chrono::TimeDelta;
 use config::{Reader, SecretString};
+use outbound::base_url;
 
-use crate::settings::{base_url, bounded};
+use crate::settings::bounded;
 
 /// How vCommission is reached, and how its report is written.
 #[derive(Debug, Clone)]

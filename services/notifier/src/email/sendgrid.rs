@@ -25,7 +25,7 @@ pub(crate) struct SendGrid {
 impl SendGrid {
     /// `base` is `https://api.sendgrid.com` or what stands in for it.
     pub(crate) fn new(http: Client, base: &str, key: SecretString, sandbox: bool) -> Self {
-        Self { http, url: format!("{}/v3/mail/send", base.trim_end_matches('/')), key, sandbox }
+        Self { http, url: format!("{base}/v3/mail/send"), key, sandbox }
     }
 }
 

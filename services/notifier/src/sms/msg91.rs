@@ -34,7 +34,7 @@ pub(crate) struct Msg91 {
 impl Msg91 {
     /// `base` is `https://control.msg91.com` or what stands in for it.
     pub(crate) fn new(http: Client, base: &str, key: SecretString) -> Self {
-        Self { http, url: format!("{}/api/v5/flow/", base.trim_end_matches('/')), key }
+        Self { http, url: format!("{base}/api/v5/flow/"), key }
     }
 
     /// Asks it to take one message.

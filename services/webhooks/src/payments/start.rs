@@ -8,7 +8,7 @@ use config::{ExposeSecret, Reader, SecretString};
 use domain::clock::{Clock, SystemClock};
 use domain::ids::WithdrawalId;
 use domain::jobs::payment::StartPayout;
-use outbound::{Answer, Client, Method, ProviderError, StatusCode};
+use outbound::{Answer, Client, Method, ProviderError, StatusCode, base_url};
 use queue::{Handler, JobContext, JobError, Outcome};
 use serde::Deserialize;
 use serde_json::json;
@@ -42,20 +42,16 @@ impl Settings {
     pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let about = "the API key for payouts; without it this process starts none";
         let key_id = reader.optional("RAZORPAY_KEY_ID", about);
-        let base_url: String =
-            reader.default("RAZORPAY_BASE_URL", "https://api.razorpay.com".to_owned(), "where Razorpay's API is");
+        let base_url = base_url(reader, "RAZORPAY_BASE_URL", "https://api.razorpay.com", "where Razorpay's API is");
         let mode: String =
             reader.default("RAZORPAYX_PAYOUT_MODE", "IMPS".to_owned(), "how payouts travel: IMPS, NEFT, RTGS or UPI");
         let key_id = key_id?;
-        if url::Url::parse(&base_url).is_err() {
-            reader.problem("RAZORPAY_BASE_URL: not a URL");
-        }
         // RazorpayX would refuse each payout, which is taken for a fault of the shopper's account.
         if !MODES.contains(&mode.as_str()) {
             reader.problem(format!("RAZORPAYX_PAYOUT_MODE: {mode:?} is not one of {}", MODES.join(", ")));
         }
         Some(Self {
-            base_url: base_url.trim_end_matches('/').to_owned(),
+            base_url,
             key_id,
             key_secret: reader.secret("RAZORPAY_KEY_SECRET", "the secret of RAZORPAY_KEY_ID"),
             account_number: reader
