@@ -107,11 +107,20 @@ impl Relay {
         let mut pushed = Vec::with_capacity(rows.len());
         let mut outcome = Ok(());
         for row in &rows {
-            outcome = self.push(row).await;
-            if outcome.is_err() {
-                break;
+            match self.push(row).await {
+                Ok(()) => pushed.push(row.id),
+                // It waits until the limit is raised or somebody deletes it; what is behind it does not.
+                Err(error @ RelayError::Push(EnqueueError::TooBig { .. })) => {
+                    tracing::error!(
+                        outbox.id = %row.id, error.chain = telemetry::chain(&error),
+                        "a promise is too big to be pushed"
+                    );
+                }
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
             }
-            pushed.push(row.id);
         }
         if !pushed.is_empty() {
             mark_relayed(&transaction, &pushed).await?;

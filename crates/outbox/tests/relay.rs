@@ -1,10 +1,12 @@
-//! Promises reach their lists, also past an outage of Redis and a queue that is full.
+//! Promises reach their lists, also past an outage of Redis, a queue that is full and a promise that is too big.
 
 use std::time::Duration;
 
 use config::{Map, Reader};
 use domain::ids::{WebhookId, WithdrawalId};
 use domain::job::Queue;
+use domain::jobs::Language;
+use domain::jobs::email::{EmailMessage, SendEmail};
 use domain::jobs::payment::StartPayout;
 use domain::jobs::receipt::ProcessReceipts;
 use kv::{Kv, keys, redis};
@@ -16,9 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 const SOON: Duration = Duration::from_secs(10);
 
-fn connect(server: &Redis, queue_bytes: &str) -> Kv {
+fn connect(server: &Redis, limit: (&str, &str)) -> Kv {
     let url = server.url();
-    let source = Map::from([("REDIS_URL", url.as_str()), ("QUEUE_MAX_BYTES", queue_bytes)]);
+    let source = Map::from([("REDIS_URL", url.as_str()), limit]);
     let mut reader = Reader::new(&source);
     let settings = kv::Settings::read(&mut reader);
     Kv::connect(&reader.finish(settings).unwrap()).unwrap()
@@ -27,7 +29,7 @@ fn connect(server: &Redis, queue_bytes: &str) -> Kv {
 #[tokio::test(flavor = "multi_thread")]
 async fn promises_made_while_redis_is_down_arrive_once_by_three_relays() {
     let (database, mut redis) = (Database::start().await, Redis::durable());
-    let kv = connect(&redis, "10000000");
+    let kv = connect(&redis, ("QUEUE_MAX_BYTES", "10000000"));
     let pool = database.pool();
     let shutdown = CancellationToken::new();
     let relays: Vec<_> = (0..3)
@@ -62,7 +64,7 @@ async fn promises_made_while_redis_is_down_arrive_once_by_three_relays() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_is_full_keeps_no_promise_for_another_one_waiting_and_nothing_is_pushed_twice() {
     let (database, server) = (Database::start().await, Redis::start());
-    let (kv, pool) = (connect(&server, "20000"), database.pool());
+    let (kv, pool) = (connect(&server, ("QUEUE_MAX_BYTES", "20000")), database.pool());
     let full = keys::ready(Queue::Receipts);
     let mut fill = redis::cmd("RPUSH");
     fill.arg(&full).arg(vec![b'x'; 50_000]).query_async::<()>(&mut kv.commands()).await.unwrap();
@@ -88,6 +90,34 @@ async fn a_queue_that_is_full_keeps_no_promise_for_another_one_waiting_and_nothi
         eventually_true("the reports are there", SOON, async || waiting(Queue::Receipts).await == 1).await;
         eventually_true("nothing waits", SOON, async || lag(&client).await.unwrap().0 == 0).await;
         assert_eq!(waiting(Queue::Payments).await, 3, "each once");
+        shutdown.cancel();
+    };
+    tokio::join!(relay, story);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promise_that_is_too_big_keeps_no_other_waiting() {
+    let (database, server) = (Database::start().await, Redis::start());
+    let (kv, pool) = (connect(&server, ("QUEUE_MAX_JOB_BYTES", "2000")), database.pool());
+    let client = pool.get().await.unwrap();
+    let alert = SendEmail {
+        event_key: "alert:1".parse().unwrap(),
+        to: "ops@example.in".parse().unwrap(),
+        name: None,
+        user_id: None,
+        lang: Language::En,
+        message: EmailMessage::AdminAlert { title: "Too long".to_owned(), detail: "x".repeat(3_000) },
+    };
+    push(&client, &alert, Lane::Normal).await.unwrap();
+    push(&client, &StartPayout { withdrawal_id: WithdrawalId::generate() }, Lane::Normal).await.unwrap();
+
+    let shutdown = CancellationToken::new();
+    let relay = Relay::new(pool.clone(), Producer::new(kv.clone())).run(shutdown.clone());
+    let story = async {
+        let waiting = async |queue| admin::stats(&kv, queue).await.unwrap().waiting;
+        eventually_true("the payout is there", SOON, async || waiting(Queue::Payments).await == 1).await;
+        eventually_true("only the mail waits", SOON, async || lag(&client).await.unwrap().0 == 1).await;
+        assert_eq!(waiting(Queue::Email).await, 0);
         shutdown.cancel();
     };
     tokio::join!(relay, story);
