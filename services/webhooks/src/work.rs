@@ -124,9 +124,11 @@ impl Desk {
             let hint = matches!(self.effect(id, &stored)?, Some(Effect::Hint(_)));
             let outcome = if hint { ReplayOutcome::HandedOn } else { ReplayOutcome::Applied };
             mark_processed(&transaction, id, &done, Some(replay_id)).await?;
-            if finish_replay(&transaction, replay_id, outcome, &done.effect).await? {
-                transaction.commit().await.map_err(StoreError::from)?;
+            if !finish_replay(&transaction, replay_id, outcome, &done.effect).await? {
+                // Another delivery of the job was faster; what this one did is given up.
+                return Ok(());
             }
+            transaction.commit().await.map_err(StoreError::from)?;
             outcome
         };
         tracing::info!(webhook.id = %id, replay.id = %replay_id, outcome = outcome.word(), report = done.effect, "replayed");
