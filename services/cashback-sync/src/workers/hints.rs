@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use domain::jobs::cashback::ConfirmHint;
+use networks::NetworkError;
 use queue::{Handler, JobContext, JobError, Outcome};
 use store::cashback::Settled;
 use store::webhooks::{WorkedOff, mark_processed};
@@ -61,7 +62,11 @@ impl Handler<ConfirmHint> for Hints {
             return Err(JobError::Fail(anyhow!("{} has no credentials here", hint.network)));
         };
         let rows = match (&hint.external_transaction_id, &hint.sub_id) {
-            (Some(id), _) => network.by_id(id).await,
+            (Some(id), sub_id) => match (network.by_id(id).await, sub_id) {
+                // Not every network can be asked by its own ids; the click leads to the transaction as well.
+                (Err(NetworkError::Unsupported { .. }), Some(sub_id)) => network.by_sub_id(sub_id).await,
+                (answer, _) => answer,
+            },
             (None, Some(sub_id)) => network.by_sub_id(sub_id).await,
             (None, None) => return Err(JobError::Fail(anyhow!("the hint names neither transaction nor click"))),
         };

@@ -4,7 +4,8 @@ mod alerts;
 mod killed;
 mod stage;
 
-use domain::ids::WebhookId;
+use domain::click::sub_id;
+use domain::ids::{ClickId, WebhookId};
 use domain::job::Queue;
 use domain::jobs::cashback::{ConfirmHint, SyncNetwork, SyncWindow};
 use domain::network::Network;
@@ -49,6 +50,25 @@ async fn a_click_and_a_postback_become_money_and_messages() {
     stage.balance_becomes(asha, 0).await;
     stage.count_becomes("sync_runs WHERE status = 'succeeded'", 1).await;
     stage.count_becomes("sync_cursors", 1).await;
+}
+
+#[tokio::test]
+async fn a_postback_of_a_network_that_is_not_asked_by_its_ids_is_confirmed_by_its_click() {
+    let stage = Stage::start().await;
+    let carried = sub_id(ClickId::generate());
+    let purchase = serde_json::json!({"network": "vcommission", "sub_id": carried, "campaign_id": 100, "order_id": "OD-2",
+                                      "sale_amount": "1000.00", "commission": "100.00", "currency": "INR", "status": "pending"});
+    stage.sim.post("/_sim/transactions", &purchase).await;
+    let both = ConfirmHint {
+        network: Network::Vcommission,
+        external_transaction_id: Some("66d000000000000000000001".to_owned()),
+        sub_id: Some(carried.clone()),
+        webhook_id: WebhookId::generate(),
+    };
+    stage.enqueue(&both).await;
+    let confirmed = format!("affiliate_transactions WHERE network = 'vcommission' AND sub_id = '{carried}'");
+    stage.count_becomes(&confirmed, 1).await;
+    assert_eq!(stage.count("audit_logs WHERE action = 'network.error'").await, 0, "nothing was refused");
 }
 
 #[tokio::test]
