@@ -53,8 +53,8 @@ pub(crate) async fn run(command: Command, parts: &Parts, life: &Life) -> anyhow:
             table(network, &pulled, dry_run, begin);
             Ok(())
         }
-        // Left open: the same command goes on behind the last page.
-        Err(error @ (PullError::Interrupted | PullError::Busy(_))) => Err(error.into()),
+        // What is open stays open: the same command, or whoever has credentials, goes on behind the last page.
+        Err(error @ (PullError::Interrupted | PullError::Busy(_) | PullError::NotSetUp(_))) => Err(error.into()),
         Err(error) => {
             let error = anyhow::Error::from(error);
             if !dry_run {

@@ -140,6 +140,17 @@ async fn what_a_network_refuses_is_written_down_and_the_cursor_stays() {
 }
 
 #[tokio::test]
+async fn a_pull_by_hand_without_credentials_leaves_the_run_of_another_process_open() {
+    let stage = Stage::empty().await;
+    let (client, window) = (stage.client().await, serde_json::json!({}));
+    store::sync::begin(&client, Network::Cuelinks, &window, &window, "test").await.unwrap();
+    let mut command = std::process::Command::new(testkit::binary("cashback-sync"));
+    command.args(["run", "--network", "cuelinks"]).envs(stage.environment.iter().cloned());
+    assert!(!testkit::Process::start("cashback-sync run", &mut command).wait(LIMIT).success());
+    assert_eq!(stage.count("sync_runs WHERE status = 'running'").await, 1);
+}
+
+#[tokio::test]
 async fn ledger_rows_are_sealed_by_themselves() {
     let stage = Stage::start().await;
     let asha = stage.shopper().await;
