@@ -255,10 +255,13 @@ fn award_of<'a>(case: &'a Case<'_>) -> Option<Award<'a>> {
     Some(Award { transaction, click_id, user, merchant, click })
 }
 
-/// A foreign amount is booked at the rate of the first report, so that a new rate of the day changes nothing.
+/// A foreign amount is booked at the rate of the first report, so that a new rate of the day changes nothing. An amount that
+/// comes in another currency by now has no booked rate.
 fn at_booked_rate(report: &NetworkTransaction, known: Option<&Transaction>) -> Result<NetworkTransaction, SettleError> {
     let report = report.clone();
-    match known.and_then(|known| known.fx_rate) {
+    let currency = report.foreign.as_ref().map(|foreign| foreign.currency);
+    let booked = known.filter(|known| currency.is_some_and(|currency| currency.as_str() == known.currency));
+    match booked.and_then(|known| known.fx_rate) {
         None => Ok(report),
         Some(rate) => {
             let id = report.external_id.clone();

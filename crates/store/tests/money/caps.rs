@@ -106,19 +106,21 @@ async fn a_foreign_commission_keeps_the_rate_of_its_first_report() {
     let asha = shop.shopper("asha").await;
     let click = shop.click(Network::Admitad, Some(asha), 10_000, None);
     shop.record(std::slice::from_ref(&click)).await;
-    let dollars = |age: i64, commission: &str, rate: &str| {
+    let foreign = |age: i64, currency: &str, commission: &str, rate: &str| {
         let (commission, rate) = (commission.parse().unwrap(), rate.parse().unwrap());
         with(status(shop.report(Network::Admitad, "usd", Some(click.click_id), age), S::Confirmed), |report| {
             report.sale = None;
             report.commission = domain::transaction::rupees_of(commission, rate).unwrap();
-            report.foreign =
-                Some(ForeignAmounts { currency: Currency::parse("USD").unwrap(), sale: None, commission, rate });
+            let currency = Currency::parse(currency).unwrap();
+            report.foreign = Some(ForeignAmounts { currency, sale: None, commission, rate });
         })
     };
-    apply(&shop, &[dollars(1, "1.99", "84.10")]).await;
+    apply(&shop, &[foreign(1, "USD", "1.99", "84.10")]).await;
     assert_eq!(balance(&shop, asha).await, 16_735);
-    apply(&shop, &[dollars(2, "1.99", "90.00")]).await;
+    apply(&shop, &[foreign(2, "USD", "1.99", "90.00")]).await;
     assert_eq!(balance(&shop, asha).await, 16_735, "a new rate of the day changes nothing");
-    apply(&shop, &[dollars(3, "2.00", "90.00")]).await;
+    apply(&shop, &[foreign(3, "USD", "2.00", "90.00")]).await;
     assert_eq!(balance(&shop, asha).await, 16_820, "a new amount counts at the first rate");
+    apply(&shop, &[foreign(4, "EUR", "2.00", "100.00")]).await;
+    assert_eq!(balance(&shop, asha).await, 20_000, "another currency counts at its own rate, not at the dollar's");
 }
