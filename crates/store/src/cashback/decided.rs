@@ -54,8 +54,12 @@ impl Decided<'_> {
             transactions::update_match(client, &rematched),
             transactions::insert_history(client, &accepted, self.source),
         );
-        let lists =
-            try_join3(self.note_lost(client), self.resolve_found(client), self.leave_quarantine(client, &accepted));
+        let understood: Vec<_> = accepted.iter().map(|pair| pair.0.external_id.as_str()).collect();
+        let lists = try_join3(
+            self.note_lost(client),
+            self.resolve_found(client),
+            leave_quarantine(client, self.network, &understood),
+        );
         try_join(rows, lists).await?;
         Ok(())
     }
@@ -91,15 +95,18 @@ impl Decided<'_> {
         }
         Ok(())
     }
+}
 
-    /// What was put aside and is understood by now.
-    async fn leave_quarantine(&self, client: &impl GenericClient, accepted: &[Pair<'_>]) -> Result<(), StoreError> {
-        if !accepted.is_empty() {
-            let read: Vec<_> = accepted.iter().map(|pair| pair.0.external_id.as_str()).collect();
-            execute(client, sql!("transactions/leave_quarantine.sql"), &[&self.network.slug(), &read]).await?;
-        }
-        Ok(())
+/// Takes out what was put aside and is understood by now.
+pub(super) async fn leave_quarantine(
+    client: &impl GenericClient,
+    network: Network,
+    external_ids: &[&str],
+) -> Result<(), StoreError> {
+    if !external_ids.is_empty() {
+        execute(client, sql!("transactions/leave_quarantine.sql"), &[&network.slug(), &external_ids]).await?;
     }
+    Ok(())
 }
 
 /// The jobs that look again for the clicks of those that were noted for the first time.

@@ -15,7 +15,7 @@ use domain::transaction::{NetworkTransaction, Supersession, supersedes};
 use futures_util::future::try_join;
 
 use super::award::{self, Award};
-use super::decided::Decided;
+use super::decided::{self, Decided};
 use super::matching::{self, Verdict};
 use crate::StoreError;
 use crate::transactions::{self, MatchedBy, Transaction};
@@ -137,8 +137,10 @@ pub async fn settle(
         }
     }
     settled.unchanged = settled.read - settled.new - settled.changed;
-    transactions::touch_many(client, &touched.iter().map(|(known, report)| (*known, &**report)).collect::<Vec<_>>())
-        .await?;
+    // A report that says what was known is understood all the same.
+    let understood: Vec<_> = touched.iter().map(|(known, _)| known.external_id.as_str()).collect();
+    let leaving = decided::leave_quarantine(client, network, &understood);
+    try_join(transactions::touch_many(client, &touched), leaving).await?;
     matching::find_clicks(client, network, &mut cases).await?;
     finish(client, network, cases, source, now, &mut settled).await?;
     Ok(settled)

@@ -4,9 +4,9 @@ use crate::shop::{Shop, balance, status, with};
 use chrono::Utc;
 use domain::money::Paise;
 use domain::network::Network;
-use domain::transaction::{NetworkTransaction, TransactionStatus as S};
+use domain::transaction::{NetworkTransaction, QuarantineReason, Quarantined, TransactionStatus as S};
 use store::cashback::{Settled, rematch, settle};
-use store::wallet;
+use store::{transactions, wallet};
 
 async fn apply(shop: &Shop, reports: &[NetworkTransaction]) -> Settled {
     let mut client = shop.client().await;
@@ -95,4 +95,24 @@ async fn a_click_that_arrives_late_matches_by_itself_and_brings_its_order_along(
         .unwrap()
         .get(0);
     assert_eq!(open, 1, "the stranger stays");
+}
+
+#[tokio::test]
+async fn what_was_put_aside_is_understood_by_a_report_that_says_nothing_new() {
+    let shop = Shop::open().await;
+    apply(&shop, &[shop.report(Network::Admitad, "1", None, 1)]).await;
+    let client = shop.client().await;
+    let riddle = Quarantined {
+        network: Network::Admitad,
+        external_id: Some("1".to_owned()),
+        reason: QuarantineReason::UnknownStatus("on_the_moon".to_owned()),
+        raw_status: Some("on_the_moon".to_owned()),
+        observed_at: Utc::now(),
+        raw: "{}".to_owned(),
+    };
+    transactions::quarantine(&client, &riddle).await.unwrap();
+    assert_eq!(transactions::quarantined(&client, 10).await.unwrap().len(), 1);
+    let settled = apply(&shop, &[shop.report(Network::Admitad, "1", None, 2)]).await;
+    assert_eq!((settled.changed, settled.unchanged), (0, 1));
+    assert!(transactions::quarantined(&client, 10).await.unwrap().is_empty());
 }
