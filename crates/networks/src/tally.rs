@@ -60,13 +60,13 @@ impl Tally {
             return TieOut::Agrees;
         };
         // A row whose amount cannot be read is quarantined and alarmed by itself; no sum can be formed then.
-        let Some(ours) = self.sums() else {
+        let Some(mut rest) = self.sums() else {
             return TieOut::Agrees;
         };
-        let mut rest = ours.clone();
         for sum in theirs {
             let our = rest.remove(sum.currency.as_str()).unwrap_or_default();
-            if (our - sum.commission).abs() > TOLERANCE {
+            // What is too far apart to subtract differs, too.
+            if our.checked_sub(sum.commission).is_none_or(|difference| difference.abs() > TOLERANCE) {
                 return TieOut::Differs(format!(
                     "the rows' commissions are {our} {currency} in all, the network counts {theirs}",
                     currency = sum.currency,
@@ -150,6 +150,13 @@ mod tests {
         ] {
             assert!(matches!(tie_out(&pages, &theirs), TieOut::Differs(_)), "{theirs:?}");
         }
+    }
+
+    #[test]
+    fn sums_that_are_too_far_apart_to_subtract_differ() {
+        let (most, least) = (Decimal::MAX.to_string(), Decimal::MIN.to_string());
+        let verdict = tie_out(&[page(&[("1", "INR", least.as_str())])], &aggregate(1, &[("INR", most.as_str())]));
+        assert!(matches!(verdict, TieOut::Differs(_)), "{verdict:?}");
     }
 
     #[test]
