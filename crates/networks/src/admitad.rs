@@ -116,12 +116,16 @@ impl Admitad {
         Ok(Self { settings: settings.clone(), caller, tokens, rates, clock })
     }
 
+    /// The parameters of every question.
+    fn always(&self) -> Vec<(&'static str, String)> {
+        let mut parameters = vec![("language", "en".to_owned()), ("order_by", "datetime".to_owned())];
+        parameters.extend(self.settings.website.clone().map(|website| ("website", website)));
+        parameters
+    }
+
     /// The parameters of a window; `None` when no day of it has begun yet.
     fn window(&self, window: Window) -> Option<Vec<(&'static str, String)>> {
-        let mut parameters = vec![("language", "en".to_owned()), ("order_by", "datetime".to_owned())];
-        if let Some(website) = &self.settings.website {
-            parameters.push(("website", website.clone()));
-        }
+        let mut parameters = self.always();
         match window {
             Window::UpdatedSince { from, to } => {
                 let wire =
@@ -215,9 +219,9 @@ impl Admitad {
     }
 
     /// All rows of a filter that gives few.
-    async fn few(&self, filter: &str, value: &str) -> Result<Vec<ReportedRow>, NetworkError> {
-        let parameters =
-            [("language", "en".to_owned()), ("order_by", "datetime".to_owned()), (filter, value.to_owned())];
+    async fn few(&self, filter: &'static str, value: &str) -> Result<Vec<ReportedRow>, NetworkError> {
+        let mut parameters = self.always();
+        parameters.push((filter, value.to_owned()));
         let mut rows = Vec::new();
         let mut position = Some(Position::start(0, self.settings.page_size));
         while let Some(here) = position {

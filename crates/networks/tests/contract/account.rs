@@ -1,4 +1,5 @@
-//! A key of another publisher's account is refused before a row is read.
+//! Whose transactions are read: a key of another publisher's account is refused before a row is, and of an account with
+//! several ad spaces only those of ours are asked for.
 
 use networks::NetworkError;
 use outbound::ProviderError;
@@ -80,5 +81,25 @@ async fn who_says_no_publisher_and_who_has_version_2_is_not_asked() {
         let server = account(json!({"publisher": {"id": 7}})).await;
         read(&*api.at(&server.uri(), more), wide()).await.unwrap_or_else(|error| panic!("{api:?}: {error}"));
         assert!(asked(&server).await.iter().all(|path| path != "/ping"), "{api:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_question_to_admitad_is_about_our_ad_space_only() {
+    let server = MockServer::start().await;
+    let token = json!({"access_token": "t", "token_type": "bearer", "expires_in": 604_800, "refresh_token": "r"});
+    let page = json!({"results": [], "_meta": {"count": 0, "limit": 100, "offset": 0}});
+    Mock::given(method("POST")).respond_with(ResponseTemplate::new(200).set_body_json(token)).mount(&server).await;
+    Mock::given(method("GET")).respond_with(ResponseTemplate::new(200).set_body_json(page)).mount(&server).await;
+    let network = Api::Admitad.at(&server.uri(), &[("ADMITAD_WEBSITE_ID", "1001")]);
+    read(&*network, wide()).await.unwrap();
+    network.by_id("7").await.unwrap();
+    network.by_sub_id("any").await.unwrap();
+    let requests = server.received_requests().await.unwrap();
+    let asked: Vec<_> = requests.iter().filter(|request| request.method.as_str() == "GET").collect();
+    assert!(asked.len() >= 4, "{asked:?}");
+    for request in asked {
+        let is_ours = request.url.query_pairs().any(|(name, value)| (&*name, &*value) == ("website", "1001"));
+        assert!(is_ours, "{}", request.url);
     }
 }
