@@ -22,7 +22,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::call::Caller;
-use crate::paging::{Addressing, Position, Shape};
+use crate::paging::{Addressing, Position};
 use crate::rates::Rates;
 use crate::record::{Field, Record, reported};
 use crate::report::{Aggregate, CheckValue, Cursor, Page, Sum, Window, india};
@@ -204,16 +204,7 @@ impl Admitad {
                     page.check.push(record.check_value("action_id", "currency", "payment"));
                     page.rows.push(self.row(&record, observed_at));
                 }
-                let shape = Shape {
-                    rows: u64::try_from(page.rows.len()).unwrap_or(u64::MAX),
-                    size: None,
-                    total: page.total,
-                    first: page.check.first().and_then(|value| value.external_id.as_deref()),
-                };
-                let next = position
-                    .after(shape, Addressing::Offset)
-                    .map_err(|fault| self.caller.unreadable(fault.to_string()))?;
-                Ok((page, next))
+                self.caller.placed(page, position, None, Addressing::Offset)
             })
             .await
     }

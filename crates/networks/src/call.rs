@@ -7,6 +7,8 @@ use outbound::{Answer, Client, ClientError, ProviderError, RequestBuilder};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::paging::{Addressing, Position, Shape};
+use crate::report::Page;
 use crate::settings::Calls;
 
 /// Keeps calls apart, so that the network's limit is not reached in the first place.
@@ -57,6 +59,25 @@ impl Caller {
         Fut: Future<Output = Result<T, ProviderError>>,
     {
         reading(&self.retry, ask).await
+    }
+
+    /// A page, and where its piece goes on; a page that cannot be one of this reading is as good as unreadable. `size` is how many
+    /// rows the network says that it puts on a page.
+    pub(crate) fn placed(
+        &self,
+        page: Page,
+        position: &Position,
+        size: Option<u64>,
+        addressing: Addressing,
+    ) -> Result<(Page, Option<Position>), ProviderError> {
+        let shape = Shape {
+            rows: u64::try_from(page.rows.len()).unwrap_or(u64::MAX),
+            size,
+            total: page.total,
+            first: page.check.first().and_then(|value| value.external_id.as_deref()),
+        };
+        let next = position.after(shape, addressing).map_err(|fault| self.unreadable(fault.to_string()))?;
+        Ok((page, next))
     }
 
     /// An answer that cannot be read.

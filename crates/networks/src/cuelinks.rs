@@ -23,7 +23,7 @@ use serde_json::value::RawValue;
 use crate::Foundation;
 use crate::call::Caller;
 use crate::daily::{DailyReport, Days};
-use crate::paging::{Addressing, Position, Shape};
+use crate::paging::{Addressing, Position};
 use crate::rates::Rates;
 use crate::record::{Field, Record, reported};
 use crate::report::{Page, india};
@@ -230,16 +230,7 @@ impl DailyReport for Cuelinks {
                     page.check.push(record.check_value("id", "currency", "user_commission"));
                     page.rows.push(self.row(&record, observed_at));
                 }
-                let shape = Shape {
-                    rows: u64::try_from(page.rows.len()).unwrap_or(u64::MAX),
-                    size,
-                    total,
-                    first: page.check.first().and_then(|value| value.external_id.as_deref()),
-                };
-                let next = position
-                    .after(shape, Addressing::Number)
-                    .map_err(|fault| self.caller.unreadable(fault.to_string()))?;
-                Ok((page, next))
+                self.caller.placed(page, position, size, Addressing::Number)
             })
             .await
     }

@@ -24,7 +24,7 @@ use serde::Deserialize;
 use crate::Foundation;
 use crate::call::Caller;
 use crate::daily::{DailyReport, Days};
-use crate::paging::{Addressing, Position, Shape};
+use crate::paging::{Addressing, Position};
 use crate::rates::Rates;
 use crate::record::{Field, Record, reported};
 use crate::report::{Page, india};
@@ -224,16 +224,7 @@ impl DailyReport for Vcommission {
                     page.check.push(record.check_value(&names.id, &names.currency, &names.payout));
                     page.rows.push(self.row(record, observed_at));
                 }
-                let shape = Shape {
-                    rows: u64::try_from(page.rows.len()).unwrap_or(u64::MAX),
-                    size: table.size,
-                    total: table.total,
-                    first: page.check.first().and_then(|value| value.external_id.as_deref()),
-                };
-                let next = position
-                    .after(shape, Addressing::Number)
-                    .map_err(|fault| self.caller.unreadable(fault.to_string()))?;
-                Ok((page, next))
+                self.caller.placed(page, position, table.size, Addressing::Number)
             })
             .await
     }
