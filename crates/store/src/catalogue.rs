@@ -216,16 +216,6 @@ pub async fn find_merchant(client: &impl GenericClient, id: MerchantId) -> Resul
     query_opt(client, sql!("catalogue/find_merchant.sql"), &[&id]).await?.as_ref().map(merchant).transpose()
 }
 
-/// Finds the merchant of a network's programme.
-pub async fn find_merchant_by_campaign(
-    client: &impl GenericClient,
-    network: Network,
-    campaign_id: &str,
-) -> Result<Option<Merchant>, StoreError> {
-    let statement = sql!("catalogue/find_merchant_by_campaign.sql");
-    client.query_opt(statement, &[&network.slug(), &campaign_id]).await?.as_ref().map(merchant).transpose()
-}
-
 /// Finds several merchants, in no certain order; unknown ids are left out.
 pub async fn find_merchants(client: &impl GenericClient, ids: &[MerchantId]) -> Result<Vec<Merchant>, StoreError> {
     query(client, sql!("catalogue/find_merchants.sql"), &[&ids]).await?.iter().map(merchant).collect()
@@ -314,12 +304,6 @@ pub async fn set_stock(
 ) -> Result<(), StoreError> {
     execute(client, sql!("catalogue/set_stock.sql"), &[&id, &stock, &low_stock_at]).await?;
     Ok(())
-}
-
-/// Takes from (negative) or puts back to (positive) the stock; `false` and no change when there are not enough, or the
-/// product has no stock at all.
-pub async fn change_stock(client: &impl GenericClient, id: ProductId, change: i32) -> Result<bool, StoreError> {
-    Ok(execute(client, sql!("catalogue/change_stock.sql"), &[&id, &change]).await? == 1)
 }
 
 /// Active products at or below their mark, the scarcest first.

@@ -149,11 +149,6 @@ fn seconds(duration: TimeDelta) -> f64 {
     duration.to_std().unwrap_or_default().as_secs_f64()
 }
 
-/// Whether an exclusive run of `job` runs.
-pub async fn is_running(client: &impl GenericClient, job: &str) -> Result<bool, StoreError> {
-    Ok(query_one(client, sql!("cron_runs/is_running.sql"), &[&job]).await?.try_get(0)?)
-}
-
 /// Whether the nominal time is taken.
 pub async fn exists(client: &impl GenericClient, job: &str, time: DateTime<Utc>) -> Result<bool, StoreError> {
     Ok(query_one(client, sql!("cron_runs/exists.sql"), &[&job, &time]).await?.try_get(0)?)

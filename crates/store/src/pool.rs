@@ -201,12 +201,6 @@ impl Pool {
         Ok(())
     }
 
-    /// How many connections are open, idle and at most allowed.
-    pub fn usage(&self) -> (usize, usize, usize) {
-        let status = self.inner.status();
-        (status.size, status.available, status.max_size)
-    }
-
     /// A connection of its own that listens on `channels`; waits up to five seconds for it.
     pub async fn listen(&self, channels: &[&str]) -> Result<Listener, StoreError> {
         let listening = listener::listen(parse(&self.url)?, self.tls.clone(), channels);

@@ -66,25 +66,6 @@ pub async fn insert_sample(client: &impl GenericClient, sample: &Sample) -> Resu
     Ok(())
 }
 
-/// Samples of all queues from a time on, the oldest first.
-pub async fn samples(client: &impl GenericClient, from: DateTime<Utc>) -> Result<Vec<Sample>, StoreError> {
-    let rows = query(client, sql!("upkeep/samples.sql"), &[&from]).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Sample {
-                queue: row.try_get(0)?,
-                taken_at: row.try_get(1)?,
-                waiting: row.try_get(2)?,
-                in_flight: row.try_get(3)?,
-                delayed: row.try_get(4)?,
-                dead: row.try_get(5)?,
-                oldest_age_s: row.try_get(6)?,
-                done: row.try_get(7)?,
-            })
-        })
-        .collect()
-}
-
 /// Deletes samples older than `days`; returns how many.
 pub async fn delete_samples(client: &impl GenericClient, days: i32) -> Result<u64, StoreError> {
     execute(client, sql!("upkeep/delete_samples.sql"), &[&days]).await

@@ -1,4 +1,0 @@
-SELECT id, name, network, campaign_id, tracking_template, allowed_hosts, landing_url, cashback_bps, cashback_cap_paise, active,
-       version, updated_at
-FROM merchants
-WHERE network = $1 AND campaign_id = $2

@@ -1,1 +1,0 @@
-SELECT EXISTS (SELECT FROM cron_runs WHERE job = $1 AND status = 'running' AND exclusive)
