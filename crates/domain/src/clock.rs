@@ -1,11 +1,17 @@
-//! Where time comes from. Everything that asks for the time takes a [`Clock`], so a test can move it.
+//! Where time comes from, and India's day. Everything that asks for the time takes a [`Clock`], so a test can move it.
 
 use std::sync::Mutex;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 /// India's clock is this far ahead of UTC, all year.
 pub const IST: TimeDelta = TimeDelta::minutes(330);
+
+/// India's day at an instant.
+#[must_use]
+pub fn india_day(at: DateTime<Utc>) -> NaiveDate {
+    (at + IST).date_naive()
+}
 
 /// Tells the time.
 pub trait Clock: Send + Sync + 'static {

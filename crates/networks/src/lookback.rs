@@ -6,8 +6,9 @@
 //! the run after.
 
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc, Weekday};
+use domain::clock::india_day;
 
-use crate::report::{Window, india_day};
+use crate::report::Window;
 
 /// How far a run that asks for changes goes back before the end of the last one: reports are late, and their clocks
 /// are not ours.

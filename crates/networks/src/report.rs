@@ -1,6 +1,7 @@
 //! What is asked of a network, and what comes back.
 
 use chrono::{DateTime, Days, FixedOffset, NaiveDate, TimeDelta, Utc};
+use domain::clock::india_day;
 use domain::money::Currency;
 use domain::network::Network;
 use domain::transaction::ReportedRow;
@@ -39,11 +40,6 @@ pub(crate) fn india() -> FixedOffset {
 /// Offset zero.
 pub(crate) fn utc() -> FixedOffset {
     chrono::Offset::fix(&Utc)
-}
-
-/// India's day at an instant.
-pub(crate) fn india_day(at: DateTime<Utc>) -> NaiveDate {
-    at.with_timezone(&india()).date_naive()
 }
 
 /// The days from `from` to `to` in pieces of at most `most` days, the oldest first; none when `to` is before `from`.

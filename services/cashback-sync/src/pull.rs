@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use domain::clock::IST;
+use domain::clock::india_day;
 use domain::ids::SyncRunId;
 use domain::jobs::cashback::SyncWindow;
 use domain::money::Currency;
@@ -151,7 +151,7 @@ pub(crate) async fn give_up(parts: &Parts, network: Network, error: &str) -> Res
 /// The windows that an order comes to today.
 async fn windows(parts: &Parts, network: &dyn AffiliateNetwork, order: &Order<'_>) -> Result<Vec<Window>, PullError> {
     let now = parts.clock.now();
-    let today = (now + IST).date_naive();
+    let today = india_day(now);
     Ok(match order.window {
         SyncWindow::SinceCursor => {
             let read_up_to = sync::cursor(&parts.pool.get().await?, order.network).await?;

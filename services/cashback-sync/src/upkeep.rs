@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use domain::clock::IST;
+use domain::clock::india_day;
 use store::wallet::chain;
 use store::{StoreError, cashback, transactions};
 use telemetry::metrics::Gauge;
@@ -65,7 +65,7 @@ async fn seal(parts: &Parts, waiting: &Waiting) -> Result<(), StoreError> {
 
 /// Once a day the head goes to the admins by mail, where nobody who can write to the database can change it.
 async fn mail_head(parts: &Parts, mailed: &mut Option<NaiveDate>) -> Result<(), StoreError> {
-    let today = (parts.clock.now() + IST).date_naive();
+    let today = india_day(parts.clock.now());
     if *mailed == Some(today) {
         return Ok(());
     }

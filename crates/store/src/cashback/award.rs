@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono::{DateTime, Days, Utc};
 use deadpool_postgres::GenericClient;
 use domain::cashback::{CashbackStatus, Limits, News, Notice, Standing, Step, Terms, Used, step};
 use domain::ids::{CashbackId, ClickId, MerchantId, TransactionId, UserId, WalletTransactionId};
@@ -12,7 +12,7 @@ use futures_util::future::{try_join, try_join3};
 use serde_json::json;
 use telemetry::propagation::Carried;
 
-use super::limits::{self, Rules, month_of};
+use super::limits::{self, Rules};
 use super::notices::{self, Telling};
 use super::settle::{SettleError, count};
 use crate::clicks::{self, Click};
@@ -346,9 +346,4 @@ fn telling(change: &Written<'_>, carried: &HashMap<ClickId, Carried>) -> Option<
         order_ref: change.award.transaction.order_id.clone(),
         carried: carried.get(&change.award.click_id).cloned().unwrap_or_default(),
     })
-}
-
-/// The month of a purchase, for the cap of a shopper's month.
-pub(super) fn purchase_month(award: &Award<'_>) -> NaiveDate {
-    month_of(award.transaction.occurred_at)
 }

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use deadpool_postgres::GenericClient;
 use domain::cashback::Used;
-use domain::clock::IST;
+use domain::clock::india_day;
 use domain::ids::{ClickId, MerchantId, UserId};
 use domain::money::{MoneyError, Paise};
 
-use super::award::{Award, purchase_month};
+use super::award::Award;
 use crate::statements::query;
 use crate::transactions::column;
 use crate::{StoreError, sql};
@@ -51,9 +51,9 @@ pub fn in_force(rules: &[Rules], at: DateTime<Utc>) -> Option<&Rules> {
     rules.iter().find(|rules| rules.valid_from.is_none_or(|from| from <= at))
 }
 
-/// The first day of the month of an instant, as Indians see it.
-pub(super) fn month_of(at: DateTime<Utc>) -> NaiveDate {
-    let day = (at + IST).date_naive();
+/// The first day of the month of a purchase, as Indians see it.
+fn purchase_month(award: &Award<'_>) -> NaiveDate {
+    let day = india_day(award.transaction.occurred_at);
     day.with_day(1).unwrap_or(day)
 }
 
