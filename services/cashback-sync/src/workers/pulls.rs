@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::parts::Parts;
 use crate::pull::{Order, PullError, Pulled, give_up, pull};
+use crate::workers::POSTGRES_PAUSE;
 
 /// How long a pull waits for another one of the same network.
 const BUSY: Duration = Duration::from_secs(30);
@@ -61,6 +62,10 @@ impl Handler<SyncNetwork> for Pulls {
         if matches!(error, PullError::Interrupted) {
             return Err(JobError::Defer(Duration::ZERO, error.into()));
         }
+        // The run stays open; its end could not be noted anyway.
+        if is_without_postgres(&error) {
+            return Err(JobError::Defer(POSTGRES_PAUSE, error.into()));
+        }
         let wait = match &error {
             PullError::Network(_, error) => error.retry_after(),
             PullError::Moving(_) => Some(MOVING),
@@ -80,6 +85,15 @@ impl Handler<SyncNetwork> for Pulls {
         let chain = telemetry::chain(&error);
         self.fail(&job, &error, &chain).await?;
         Err(JobError::Fail(error.into()))
+    }
+}
+
+/// Whether Postgres was not there. As with every other job, no attempt is used up then.
+fn is_without_postgres(error: &PullError) -> bool {
+    match error {
+        PullError::Store(error) => error.is_transient(),
+        PullError::Apply(_, error) => error.is_transient(),
+        _ => false,
     }
 }
 

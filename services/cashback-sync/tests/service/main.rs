@@ -9,6 +9,7 @@ use domain::ids::{ClickId, WebhookId};
 use domain::job::Queue;
 use domain::jobs::cashback::{ConfirmHint, SyncNetwork, SyncWindow};
 use domain::network::Network;
+use kv::redis::AsyncCommands;
 use stage::{LIMIT, Stage};
 use store::wallet::chain;
 
@@ -137,6 +138,26 @@ async fn what_a_network_refuses_is_written_down_and_the_cursor_stays() {
     assert_eq!(stage.count("sync_cursors").await, 0);
     let logs = stage.count("audit_logs WHERE after->>'error' LIKE '%403%no such right%'").await;
     assert_eq!(logs, 1);
+}
+
+#[tokio::test]
+async fn a_pull_waits_for_postgres_and_uses_up_no_attempt() {
+    let stage = Stage::start().await;
+    let beside = testkit::Database::empty().await;
+    let (admin, mut connection) = (beside.client().await, stage.kv.commands());
+    let (_, url) = stage.environment.iter().find(|(key, _)| key == "DATABASE_URL").unwrap();
+    let (_, name) = url.rsplit_once('/').unwrap();
+    admin.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await.unwrap();
+    let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+    admin.batch_execute(&end).await.unwrap();
+    let only_one_try = serde_json::json!({"kind": "cashback.sync", "payload": since_cursor(), "max_attempts": 1});
+    let _length: i64 = connection.rpush(kv::keys::ready(Queue::Cashback), only_one_try.to_string()).await.unwrap();
+    testkit::eventually_true("the pull waits", LIMIT, async || {
+        queue::admin::stats(&stage.kv, Queue::Cashback).await.is_ok_and(|stats| stats.delayed == 1)
+    })
+    .await;
+    admin.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.unwrap();
+    stage.count_becomes("sync_runs WHERE status = 'succeeded'", 1).await;
 }
 
 #[tokio::test]
