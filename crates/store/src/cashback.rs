@@ -10,10 +10,9 @@ mod award;
 mod decided;
 mod limits;
 mod matching;
-pub mod notices;
+pub(crate) mod notices;
 mod settle;
 
-pub use limits::{Rules, in_force, rules};
 pub use settle::{SettleError, Settled, assign, commission_of, rematch, settle};
 
 /// Cashback whose network has paid and whose holding period is over becomes payable, at most `limit` of it.

@@ -1,4 +1,4 @@
-//! Statements of the jobs that keep the shop in order, and what they note for the charts.
+//! Statements of the jobs that keep the shop in order, and what they note to compare with later.
 
 use chrono::{DateTime, Utc};
 use deadpool_postgres::GenericClient;

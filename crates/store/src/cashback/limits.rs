@@ -16,21 +16,21 @@ use crate::{StoreError, sql};
 
 /// One version of the rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rules {
+pub(super) struct Rules {
     /// The version.
-    pub version: i32,
+    pub(super) version: i32,
     /// In force from then on; `None` is always.
-    pub valid_from: Option<DateTime<Utc>>,
+    pub(super) valid_from: Option<DateTime<Utc>>,
     /// The most of one merchant order.
-    pub order_cap: Option<Paise>,
+    pub(super) order_cap: Option<Paise>,
     /// The most of one shopper in one calendar month (IST).
-    pub month_cap: Option<Paise>,
+    pub(super) month_cap: Option<Paise>,
     /// Days from confirmation until it may be withdrawn.
-    pub holding_days: u64,
+    pub(super) holding_days: u64,
 }
 
 /// Every version, the newest first.
-pub async fn rules(client: &impl GenericClient) -> Result<Vec<Rules>, StoreError> {
+pub(super) async fn rules(client: &impl GenericClient) -> Result<Vec<Rules>, StoreError> {
     let rows = query(client, sql!("cashback/rules.sql"), &[]).await?;
     rows.iter()
         .map(|row| {
@@ -46,8 +46,7 @@ pub async fn rules(client: &impl GenericClient) -> Result<Vec<Rules>, StoreError
 }
 
 /// The version in force at a time.
-#[must_use]
-pub fn in_force(rules: &[Rules], at: DateTime<Utc>) -> Option<&Rules> {
+pub(super) fn in_force(rules: &[Rules], at: DateTime<Utc>) -> Option<&Rules> {
     rules.iter().find(|rules| rules.valid_from.is_none_or(|from| from <= at))
 }
 

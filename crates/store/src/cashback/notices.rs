@@ -1,4 +1,4 @@
-//! What shoppers and admins are told, promised in the transaction that made it true.
+//! What shoppers are told of their money, promised in the transaction that made it true.
 
 use std::collections::{HashMap, HashSet};
 
