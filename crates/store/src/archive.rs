@@ -64,6 +64,13 @@ pub async fn lock_and_count(transaction: &Transaction<'_>, table: &str, partitio
     Ok(transaction.query_one(format!("SELECT count(*) FROM {name}").as_str(), &[]).await?.try_get(0)?)
 }
 
+/// Takes a partition out of its table and drops it. Refused for a name that is no partition of the table.
+pub async fn drop_partition(client: &impl GenericClient, table: &str, partition: &str) -> Result<(), StoreError> {
+    known(client, table, partition).await?;
+    client.batch_execute(&format!("DROP TABLE {}", quoted(partition))).await?;
+    Ok(())
+}
+
 /// Names go into statements as text, so only those of partitions do.
 async fn known(client: &impl GenericClient, table: &str, partition: &str) -> Result<(), StoreError> {
     if upkeep::partitions_of(client, table).await?.iter().any(|name| name == partition) {

@@ -103,13 +103,3 @@ pub async fn stale_webhooks(
     let rows = query(client, sql!("upkeep/stale_webhooks.sql"), &[&seconds, &limit]).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
 }
-
-/// Takes a partition out of its table and drops it. Refused for a name that is no partition of the table.
-pub async fn drop_partition(client: &impl GenericClient, table: &str, partition: &str) -> Result<(), StoreError> {
-    if !partitions_of(client, table).await?.iter().any(|name| name == partition) {
-        return Err(StoreError::WrongRow(format!("{partition} is no partition of {table}")));
-    }
-    // The name stands in the catalogue, so it is the name of a table and nothing else; quoting is for odd characters.
-    client.batch_execute(&format!("DROP TABLE \"{}\"", partition.replace('"', "\"\""))).await?;
-    Ok(())
-}

@@ -58,7 +58,7 @@ impl CronJob for CleanLogs {
                 let mut client = context.client().await?;
                 let transaction = context.begin(&mut client).await?;
                 store::archive::lock_and_count(&transaction, table, &partition).await?;
-                upkeep::drop_partition(&transaction, table, &partition).await?;
+                store::archive::drop_partition(&transaction, table, &partition).await?;
                 context.commit(transaction).await?;
                 dropped += 1;
             }
@@ -122,7 +122,7 @@ async fn archive_and_drop(context: &Context, archive: &Archive, partition: &str)
     let rows = store::archive::lock_and_count(&transaction, ARCHIVED, partition).await?;
     // Rows of this table are never changed, so as many rows are the same rows.
     ensure!(rows == manifest.rows, "it holds {rows} rows, and the archive {}", manifest.rows);
-    upkeep::drop_partition(&transaction, ARCHIVED, partition).await?;
+    store::archive::drop_partition(&transaction, ARCHIVED, partition).await?;
     context.commit(transaction).await?;
     tracing::info!(partition, rows, "a month of webhooks is archived and dropped");
     Ok(rows)
