@@ -12,14 +12,14 @@ use crate::report::Window;
 
 /// How far a run that asks for changes goes back before the end of the last one: reports are late, and their clocks
 /// are not ours.
-pub const OVERLAP: TimeDelta = TimeDelta::hours(48);
+const OVERLAP: TimeDelta = TimeDelta::hours(48);
 
 /// How old a transaction can be when it changes for the last time.
-pub const LONGEST_LIFE: TimeDelta = TimeDelta::days(180);
+const LONGEST_LIFE: TimeDelta = TimeDelta::days(180);
 
 /// How often a tier is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Period {
+enum Period {
     /// Every day.
     Day,
     /// Every Sunday.
@@ -30,17 +30,17 @@ pub enum Period {
 
 /// Action dates that are read together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tier {
+struct Tier {
     /// The nearest day, 0 is today.
-    pub nearest: u16,
+    nearest: u16,
     /// The farthest day.
-    pub farthest: u16,
+    farthest: u16,
     /// How often.
-    pub period: Period,
+    period: Period,
 }
 
 /// All tiers.
-pub const TIERS: [Tier; 3] = [
+const TIERS: [Tier; 3] = [
     Tier { nearest: 0, farthest: 7 + 1, period: Period::Day },
     Tier { nearest: 8, farthest: 45 + 7, period: Period::Week },
     Tier { nearest: 46, farthest: 180 + 31, period: Period::Month },
@@ -48,8 +48,7 @@ pub const TIERS: [Tier; 3] = [
 
 impl Tier {
     /// Whether its turn is on this day of India.
-    #[must_use]
-    pub fn is_due(&self, today: NaiveDate) -> bool {
+    fn is_due(self, today: NaiveDate) -> bool {
         match self.period {
             Period::Day => true,
             Period::Week => today.weekday() == Weekday::Sun,
@@ -58,8 +57,7 @@ impl Tier {
     }
 
     /// Its days, seen from this one.
-    #[must_use]
-    pub fn window(&self, today: NaiveDate) -> Window {
+    fn window(self, today: NaiveDate) -> Window {
         Window::ActionDates {
             from: today - TimeDelta::days(self.farthest.into()),
             to: today - TimeDelta::days(self.nearest.into()),
