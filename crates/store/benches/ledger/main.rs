@@ -2,7 +2,7 @@
 //! postings one at a time and in batches beside `pgbench` crediting a wallet in one statement, clicks beside a bare `COPY`,
 //! and a pull of 100,000 transactions with matching, cashback and entries.
 //!
-//! `cargo bench --workspace --profile ci --bench ledger`
+//! `cargo bench --workspace --profile ci --bench ledger [-- postings|flush|pull…]`
 
 mod bare;
 mod shop;
@@ -21,7 +21,8 @@ use store::{Client, cashback, clicks, wallet};
 
 use shop::Shop;
 
-const WRITERS: usize = 16;
+/// Callers of single postings, and clients of `pgbench` beside them: a few, and as many as one key is replayed by in the tests.
+const WRITERS: [usize; 2] = [16, 64];
 const PERIOD: Duration = Duration::from_secs(6);
 const BATCH: usize = 200;
 const CLICKS: usize = 200_000;
@@ -31,23 +32,42 @@ const PAGE: usize = 500;
 
 #[tokio::main]
 async fn main() {
+    let asked: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     // `cargo test --benches` only wants to know that it can be built.
-    if std::env::args().any(|argument| argument == "--test") {
+    if asked.iter().any(|argument| argument == "--test") {
         return;
     }
+    let is_asked = |part: &str| asked.is_empty() || asked.iter().any(|asked| asked == part);
     let server = bare::Server::start();
-    let shop = Shop::open(&server, WRITERS + 8).await;
-
-    // Side by side, twice in turn, so that a busy moment does not fall on one of them only.
-    let [mut plain, mut floor, mut single, mut together, mut batched] = [0.0_f64; 5];
-    for round in 0..2 {
-        plain = plain.max(server.credits(WRITERS, PERIOD));
-        floor = floor.max(server.entries(WRITERS, PERIOD));
-        single = single.max(postings(&shop, round).await);
-        together = together.max(gathered(&shop, round).await);
-        batched = batched.max(batches(&shop, round).await);
+    let shop = Shop::open(&server, 72).await;
+    if is_asked("postings") {
+        for writers in WRITERS {
+            single_postings(&server, &shop, writers).await;
+        }
+        let batched = batches(&shop, 0).await.max(batches(&shop, 1).await);
+        println!("ledger postings in batches of {BATCH}             {batched:>10.0} /s");
     }
-    println!("wallet credit by pgbench, one statement       {plain:>10.0} /s   {WRITERS} clients");
+    if is_asked("flush") {
+        flushes(&shop).await;
+    }
+    if is_asked("pull") {
+        pulls(&shop).await;
+    }
+    let drift = wallet::drift(&shop.pool.get().await.unwrap(), 1).await.unwrap();
+    assert!(drift.is_empty(), "the books are right after all of it");
+}
+
+/// Postings of callers with one transfer each, and the same work bare, side by side: twice in turn, so that a busy moment does
+/// not fall on one of them only.
+async fn single_postings(server: &bare::Server, shop: &Shop, writers: usize) {
+    let [mut plain, mut floor, mut single, mut together] = [0.0_f64; 4];
+    for round in 0..2 {
+        plain = plain.max(server.credits(writers, PERIOD));
+        floor = floor.max(server.entries(writers, PERIOD));
+        single = single.max(postings(shop, writers, round).await);
+        together = together.max(gathered(shop, writers, round).await);
+    }
+    println!("wallet credit by pgbench, one statement       {plain:>10.0} /s   {writers} clients");
     println!("the ledger's row by pgbench, nothing checked  {floor:>10.0} /s   {:.0} % of it", 100.0 * floor / plain);
     for (what, rate) in
         [("ledger postings of as many callers", together), ("  each in a transaction of its own", single)]
@@ -55,18 +75,21 @@ async fn main() {
         let (of_credit, of_row) = (100.0 * rate / plain, 100.0 * rate / floor);
         println!("{what:<45} {rate:>10.0} /s   {of_credit:.0} % of the credit, {of_row:.0} % of the row");
     }
-    println!("ledger postings in batches of {BATCH}             {batched:>10.0} /s");
+}
 
-    let copied = bare::copy(&shop, CLICKS, FLUSH).await;
-    let flushed = flush(&shop).await;
+async fn flushes(shop: &Shop) {
+    let copied = bare::copy(shop, CLICKS, FLUSH).await;
+    let flushed = flush(shop).await;
     println!("clicks by a bare COPY into the same table     {copied:>10.0} /s");
     println!(
         "click flush, idempotent                       {flushed:>10.0} /s   {:.0} % of it",
         100.0 * flushed / copied
     );
+}
 
+async fn pulls(shop: &Shop) {
     for what in ["new and matched", "the same again"] {
-        let pulled = pull(&shop).await;
+        let pulled = pull(shop).await;
         let alone = 1.0 / (pulled.ours + pulled.servers);
         println!(
             "pull of {PURCHASES}, {what:<16}           {:>10.0} /s   {} ledger entries",
@@ -78,8 +101,6 @@ async fn main() {
             pulled.servers * 1e6
         );
     }
-    let drift = wallet::drift(&shop.pool.get().await.unwrap(), 1).await.unwrap();
-    assert!(drift.is_empty(), "the books are right after all of it");
 }
 
 fn per_second(count: usize, begin: Instant) -> f64 {
@@ -97,14 +118,14 @@ fn credit(user: UserId, key: String) -> Transfer {
     }
 }
 
-async fn postings(shop: &Shop, round: usize) -> f64 {
+async fn postings(shop: &Shop, writers: usize, round: usize) -> f64 {
     let begin = Instant::now();
-    let tasks = (0..WRITERS).map(|writer| async move {
+    let tasks = (0..writers).map(|writer| async move {
         let client = shop.pool.get().await.unwrap();
         let mut count = 0;
         while begin.elapsed() < PERIOD {
             let number = writer * 7_919 + count * 31;
-            wallet::post(&client, &credit(shop.user(number), format!("one:{round}:{writer}:{count}"))).await.unwrap();
+            wallet::post(&client, &credit(shop.user(number), format!("one:{writers}:{round}:{writer}:{count}"))).await.unwrap();
             count += 1;
         }
         count
@@ -114,16 +135,16 @@ async fn postings(shop: &Shop, round: usize) -> f64 {
 }
 
 /// Callers with one transfer each, who do not know of one another.
-async fn gathered(shop: &Shop, round: usize) -> f64 {
+async fn gathered(shop: &Shop, writers: usize, round: usize) -> f64 {
     let begin = Instant::now();
     let poster = Arc::new(wallet::Poster::new(shop.pool.clone()));
-    let tasks = (0..WRITERS).map(|writer| {
+    let tasks = (0..writers).map(|writer| {
         let (poster, users) = (Arc::clone(&poster), shop.users.clone());
         tokio::spawn(async move {
             let mut count = 0;
             while begin.elapsed() < PERIOD {
                 let user = users[(writer * 7_919 + count * 31) % users.len()];
-                poster.post(&credit(user, format!("gathered:{round}:{writer}:{count}"))).await.unwrap();
+                poster.post(&credit(user, format!("gathered:{writers}:{round}:{writer}:{count}"))).await.unwrap();
                 count += 1;
             }
             count

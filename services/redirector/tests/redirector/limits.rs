@@ -119,7 +119,7 @@ async fn a_flood_looks_nothing_up() {
         let answer = shop.click(&service, OfferId::generate(), "192.0.2.7").send().await.unwrap();
         statuses.push(answer.status().as_u16());
     }
-    let (unknown, refused): (Vec<_>, Vec<_>) = statuses.iter().partition(|status| **status == 404);
+    let (unknown, refused): (Vec<&u16>, Vec<&u16>) = statuses.iter().partition(|status| **status == 404);
     // Four a minute are looked up, and the client's minute may end meanwhile.
     assert!((4..=8).contains(&unknown.len()) && refused.iter().all(|status| **status == 429), "{statuses:?}");
 }
