@@ -13,6 +13,8 @@ use serde::Deserialize;
 const LINK_AUDIENCE: &str = "redirect-link";
 /// Tokens longer than this are not looked at.
 const MAX_TOKEN: usize = 4_096;
+/// For how many seconds a token may come too early: the clock of whoever made it may be ahead of ours.
+const AHEAD: u64 = 60;
 
 /// How shoppers' sessions are known.
 #[derive(Clone)]
@@ -36,7 +38,7 @@ impl Settings {
 /// Checks tokens of one kind.
 pub struct Tokens {
     keys: Vec<DecodingKey>,
-    audience: Option<&'static str>,
+    validation: Validation,
 }
 
 /// A token that is right.
@@ -73,7 +75,8 @@ impl Tokens {
         let _already_installed = hs256::PROVIDER.install_default();
         let text = secrets.map_or("", |secrets| secrets.expose_secret());
         let secrets = text.split(',').map(str::trim).filter(|secret| !secret.is_empty());
-        Self { keys: secrets.map(|secret| DecodingKey::from_secret(secret.as_bytes())).collect(), audience }
+        let keys = secrets.map(|secret| DecodingKey::from_secret(secret.as_bytes())).collect();
+        Self { keys, validation: validation(audience) }
     }
 
     /// Whether no token can be right.
@@ -88,19 +91,27 @@ impl Tokens {
         if self.keys.is_empty() || token.len() > MAX_TOKEN {
             return None;
         }
-        let mut validation = Validation::new(Algorithm::HS256);
-        if let Some(audience) = self.audience {
-            validation.set_required_spec_claims(&["exp", "sub", "aud"]);
-            validation.set_audience(&[audience]);
-        } else {
-            validation.set_required_spec_claims(&["exp", "sub"]);
-            validation.validate_aud = false;
-        }
-        validation.validate_nbf = true;
-        let decode = |key| jsonwebtoken::decode::<Claims>(token, key, &validation).ok();
+        let decode = |key| jsonwebtoken::decode::<Claims>(token, key, &self.validation).ok();
         let claims = self.keys.iter().find_map(decode)?.claims;
         Some(Pass { user: claims.sub, expires_at: claims.exp })
     }
+}
+
+/// What a token must be like. It is over from its `exp` on, as for those who remember it until then ([`Pass::expires_at`]).
+fn validation(audience: Option<&str>) -> Validation {
+    let mut validation = Validation::new(Algorithm::HS256);
+    if let Some(audience) = audience {
+        validation.set_required_spec_claims(&["exp", "sub", "aud"]);
+        validation.set_audience(&[audience]);
+    } else {
+        validation.set_required_spec_claims(&["exp", "sub"]);
+        validation.validate_aud = false;
+    }
+    validation.validate_nbf = true;
+    validation.leeway = AHEAD;
+    // The leeway is for `nbf`; for `exp` this takes it back, and the second in which the token ends.
+    validation.reject_tokens_expiring_in_less_than = AHEAD + 1;
+    validation
 }
 
 /// The bearer token of a request.
@@ -164,6 +175,8 @@ mod tests {
         for bad in [
             token("another secret", &json!({"sub": user, "exp": now + 60})),
             token(SESSION, &json!({"sub": user, "exp": now - 3_600})),
+            token(SESSION, &json!({"sub": user, "exp": now})),
+            token(SESSION, &json!({"sub": user, "exp": 0})),
             token(SESSION, &json!({"sub": user, "exp": now + 60, "nbf": now + 3_600})),
             token(SESSION, &json!({"sub": user})),
             token(SESSION, &json!({"sub": "17", "exp": now + 60})),
@@ -174,6 +187,13 @@ mod tests {
         ] {
             assert_eq!(sessions.check(&bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_token_from_a_clock_that_is_ahead_of_ours_is_right() {
+        let ((sessions, _), user, now) = (tokens(), UserId::generate(), jsonwebtoken::get_current_timestamp());
+        let early = token(SESSION, &json!({"sub": user, "exp": now + 60, "nbf": now + 30}));
+        assert_eq!(sessions.check(&early), Some(Pass { user, expires_at: now + 60 }));
     }
 
     #[test]

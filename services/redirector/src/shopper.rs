@@ -110,6 +110,17 @@ mod tests {
     }
 
     #[test]
+    fn a_token_is_over_at_its_end_whether_it_is_remembered_or_not() {
+        let (user, shoppers, now) = (UserId::generate(), shoppers(), now());
+        for over in [now, now - 1, now - 30] {
+            let session = token(SESSION, &json!({"sub": user, "exp": over}));
+            let headers = with("cookie", &format!("token={session}"));
+            let clicks = [now, now].map(|at| shoppers.identify(&headers, None, at * 1_000));
+            assert_eq!(clicks, [None, None], "{over} of {now}");
+        }
+    }
+
+    #[test]
     fn a_wrong_token_makes_anonymous() {
         let (user, shoppers, now) = (UserId::generate(), shoppers(), now());
         let good = token(SESSION, &json!({"sub": user, "exp": now + 60}));

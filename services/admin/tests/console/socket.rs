@@ -140,7 +140,7 @@ async fn a_socket_is_opened_by_its_shopper_from_the_shops_pages() {
         assert_eq!(socket.hello().await["gap"], false);
     }
     // It lasts no longer than the session.
-    let brief = knock(service, "", &[("authorization", format!("Bearer {}", token(asha, 1)))], None).await;
+    let brief = knock(service, "", &[("authorization", format!("Bearer {}", token(asha, 3)))], None).await;
     let mut brief = brief.ok().unwrap();
     brief.hello().await;
     assert_eq!(brief.next().await, None);
