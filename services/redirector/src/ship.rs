@@ -4,10 +4,10 @@
 //! arrive during a round trip, and as long as more come, share the next one; there is no timer. A request goes on when its click is acknowledged by
 //! Redis, or is on disk.
 
+mod batch;
 mod line;
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use kv::redis::{self, RedisError, Value};
 use kv::{Kv, keys};
 use tokio::sync::Notify;
 
+use self::batch::{Batch, Count};
 use self::line::{Line, Unfit};
 use crate::client::Client;
 use crate::limit::{Allowance, Limiter};
-use crate::records::Records;
 use crate::spool::Spool;
 
 /// Where a click is now.
@@ -103,28 +103,6 @@ struct Inner {
     wait: Option<redis::Cmd>,
 }
 
-#[derive(Default)]
-struct Batch {
-    records: Records,
-    counts: HashMap<Client, Count, foldhash::fast::RandomState>,
-    arrival: Rc<Arrival>,
-}
-
-/// What a batch tells Redis of a client.
-#[derive(Clone, Copy)]
-struct Count {
-    ends_ms: u64,
-    clicks: u32,
-    /// Whether the counter is told when to go.
-    expires: bool,
-}
-
-#[derive(Default)]
-struct Arrival {
-    outcome: Cell<Option<Outcome>>,
-    waiting: RefCell<Vec<Waker>>,
-}
-
 /// For how many turns of the event loop a batch waits for company at most,
 const MOST_TURNS: usize = 8;
 /// and with how many clicks it does not.
@@ -176,34 +154,6 @@ impl Ship {
             self.0.open.borrow_mut().tell(client, allowance);
             self.0.wake.notify_one();
         }
-    }
-}
-
-impl Batch {
-    fn tell(&mut self, client: Client, allowance: Allowance) {
-        if allowance.told > 0 {
-            self.count(client, allowance.ends_ms, allowance.told, allowance.opens);
-        }
-    }
-
-    fn count(&mut self, client: Client, ends_ms: u64, clicks: u32, expires: bool) {
-        let entry = self.counts.entry(client).or_insert(Count { ends_ms, clicks: 0, expires: false });
-        if entry.ends_ms != ends_ms {
-            *entry = Count { ends_ms, clicks: 0, expires: false };
-        }
-        entry.clicks += clicks;
-        entry.expires |= expires;
-    }
-
-    fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.counts.is_empty()
-    }
-
-    /// Empties it for others; who waits for these has the arrival.
-    fn clear(&mut self) {
-        self.records.clear();
-        self.counts.clear();
-        self.arrival = Rc::default();
     }
 }
 
