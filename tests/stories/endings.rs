@@ -88,3 +88,21 @@ fn a_secret_whose_file_cannot_be_read_is_told_and_not_taken_for_none() {
         assert!(said.contains(&format!("{key}_FILE: /nowhere/{name} cannot be read: ")), "{said}");
     }
 }
+
+#[test]
+fn settings_of_a_family_may_be_files_as_all_others() {
+    let id = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(id.path(), "a-flow\n").unwrap();
+    let output = Command::new(binary("notifier"))
+        .env_clear()
+        .env("MSG91_TEMPLATE_ID_OTP_FILE", id.path())
+        .env("MSG91_TEMPLATE_ID_OTP_HI_FILE", "/nowhere/otp_hi")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(64), "{said}");
+    assert!(said.contains("MSG91_TEMPLATE_ID_OTP_HI_FILE: /nowhere/otp_hi cannot be read: "), "{said}");
+    assert!(!said.contains("there is no such text"), "{said}");
+    assert!(!said.contains("MSG91_TEMPLATE_ID_OTP: not set"), "{said}");
+}

@@ -128,14 +128,15 @@ impl<'a> Reader<'a> {
     /// The settings whose name starts with `prefix`, such as `MSG91_TEMPLATE_ID_`: name without prefix, and text.
     pub fn family(&mut self, prefix: &str, about: &str) -> Vec<(String, String)> {
         self.note(&format!("{prefix}*"), about, None, false, false);
-        self.source
-            .keys(prefix)
-            .into_iter()
-            .filter_map(|key| {
-                let text = self.source.get(&key)?;
-                Some((key.strip_prefix(prefix)?.to_owned(), text))
-            })
-            .collect()
+        let mut members = Vec::new();
+        for key in self.source.keys(prefix) {
+            if let Some(text) = self.text(&key)
+                && let Some(name) = key.strip_prefix(prefix)
+            {
+                members.push((name.to_owned(), text));
+            }
+        }
+        members
     }
 
     /// Notes a problem that only the caller can see, such as two settings that contradict each other.

@@ -1,6 +1,6 @@
 //! Where settings come from: the process environment, or a map in tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Gives the text of a setting.
 pub trait Source {
@@ -10,7 +10,7 @@ pub trait Source {
     fn unreadable(&self, _key: &str) -> Option<String> {
         None
     }
-    /// All keys that start with `prefix`, sorted.
+    /// All settings whose names start with `prefix`, sorted.
     fn keys(&self, prefix: &str) -> Vec<String>;
 }
 
@@ -45,13 +45,18 @@ impl Source for Environment {
     }
 
     fn keys(&self, prefix: &str) -> Vec<String> {
-        let mut keys: Vec<_> = std::env::vars_os()
-            .filter_map(|(key, _)| key.into_string().ok())
-            .filter(|key| key.starts_with(prefix))
+        let variables = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        let keys: BTreeSet<_> = variables
+            .filter(|name| name.starts_with(prefix))
+            .map(|name| setting_of(&name, prefix).to_owned())
             .collect();
-        keys.sort();
-        keys
+        keys.into_iter().collect()
     }
+}
+
+/// The setting of a family that a variable is for: `X` is in the file that `X_FILE` names, but a member may be called `FILE`.
+fn setting_of<'a>(variable: &'a str, prefix: &str) -> &'a str {
+    variable.strip_suffix("_FILE").filter(|setting| setting.len() > prefix.len()).unwrap_or(variable)
 }
 
 /// Settings held in memory.
@@ -77,5 +82,19 @@ impl Source for Map {
 
     fn keys(&self, prefix: &str) -> Vec<String> {
         self.0.keys().filter(|key| key.starts_with(prefix)).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_of_a_family_may_be_in_a_file_and_may_be_called_file() {
+        let of = |variable| setting_of(variable, "INVENTORY_SOURCE_");
+        assert_eq!(of("INVENTORY_SOURCE_ACME"), "INVENTORY_SOURCE_ACME");
+        assert_eq!(of("INVENTORY_SOURCE_ACME_FILE"), "INVENTORY_SOURCE_ACME");
+        assert_eq!(of("INVENTORY_SOURCE_FILE"), "INVENTORY_SOURCE_FILE");
+        assert_eq!(of("INVENTORY_SOURCE_FILE_FILE"), "INVENTORY_SOURCE_FILE");
     }
 }
