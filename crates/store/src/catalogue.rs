@@ -221,6 +221,17 @@ pub async fn find_merchants(client: &impl GenericClient, ids: &[MerchantId]) -> 
     query(client, sql!("catalogue/find_merchants.sql"), &[&ids]).await?.iter().map(merchant).collect()
 }
 
+/// Merchants in the order of their ids, after `after` (the nil id for the first page). Each by itself: one whose row cannot be
+/// read hides no other.
+pub async fn list_merchants(
+    client: &impl GenericClient,
+    after: MerchantId,
+    limit: i64,
+) -> Result<Vec<(MerchantId, Result<Merchant, StoreError>)>, StoreError> {
+    let rows = query(client, sql!("catalogue/list_merchants.sql"), &[&after, &limit]).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, merchant(row)))).collect()
+}
+
 /// Adds an offer.
 pub async fn insert_offer(client: &impl GenericClient, offer: &Offer) -> Result<(), StoreError> {
     let Offer { id, merchant_id, title, target_url, cashback, cashback_cap, active, expires_at, .. } = offer;

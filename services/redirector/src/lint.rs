@@ -3,22 +3,27 @@
 
 use std::time::Duration;
 
-use chrono::DateTime;
+use domain::ids::MerchantId;
 use domain::offer::Schemes;
 use store::{Pool, StoreError};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use crate::terms::{Merchant, MerchantTerms};
+use crate::terms::{Merchant, MerchantTerms, Unusable};
 
 /// How long it waits for a Postgres that is away. Nobody waits for the outcome.
 const RETRY: Duration = Duration::from_secs(5);
+/// How many merchants are read at once.
+const PAGE: i64 = 500;
 
 /// Tells every merchant whose template or hosts cannot be used, as an error in the log.
 pub(crate) async fn at_start(pool: Pool, schemes: Schemes, end: CancellationToken) {
+    let mut look = Look { after: MerchantId::from_uuid(Uuid::nil()), merchants: 0, unusable: 0 };
     let mut told = false;
     loop {
-        match look(&pool, schemes).await {
-            Ok((merchants, unusable)) => {
+        match look.go_on(&pool, schemes).await {
+            Ok(()) => {
+                let Look { merchants, unusable, .. } = look;
                 tracing::info!(merchants, unusable, "looked at the tracking templates of all merchants");
                 return;
             }
@@ -35,19 +40,40 @@ pub(crate) async fn at_start(pool: Pool, schemes: Schemes, end: CancellationToke
     }
 }
 
-async fn look(pool: &Pool, schemes: Schemes) -> Result<(usize, usize), StoreError> {
-    let client = pool.get().await?;
-    let ids = store::catalogue::merchants_changed_since(&client, DateTime::UNIX_EPOCH).await?;
-    let mut unusable = 0;
-    for id in &ids {
-        let Some(merchant) = store::catalogue::find_merchant(&client, *id).await? else { continue };
-        let active = merchant.active;
-        if let Err(error) = Merchant::check(*id, &MerchantTerms::from(merchant), schemes)
-            && active
-        {
-            unusable += 1;
-            error.tell(*id);
+/// How far it has come.
+struct Look {
+    after: MerchantId,
+    merchants: usize,
+    unusable: usize,
+}
+
+impl Look {
+    /// Looks at those that are left; after an error it goes on where it stood.
+    async fn go_on(&mut self, pool: &Pool, schemes: Schemes) -> Result<(), StoreError> {
+        let client = pool.get().await?;
+        loop {
+            let page = store::catalogue::list_merchants(&client, self.after, PAGE).await?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            self.after = *last;
+            self.merchants += page.len();
+            for (id, row) in page {
+                if let Err(error) = check(id, row, schemes) {
+                    self.unusable += 1;
+                    error.tell(id);
+                }
+            }
         }
     }
-    Ok((ids.len(), unusable))
+}
+
+fn check(
+    id: MerchantId,
+    row: Result<store::catalogue::Merchant, StoreError>,
+    schemes: Schemes,
+) -> Result<(), Unusable> {
+    let merchant = row?;
+    if merchant.active {
+        Merchant::check(id, &MerchantTerms::from(merchant), schemes)?;
+    }
+    Ok(())
 }

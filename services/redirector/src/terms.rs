@@ -74,6 +74,8 @@ pub(crate) enum Unusable {
     NoMerchant,
     #[error("its terms cannot be written as JSON")]
     Terms(#[from] serde_json::Error),
+    #[error("the merchant's row cannot be read")]
+    Row(#[from] store::StoreError),
 }
 
 impl Unusable {

@@ -180,6 +180,27 @@ async fn templates_that_would_lose_clicks_are_told_at_the_start() {
 }
 
 #[tokio::test]
+async fn a_merchant_that_cannot_be_read_is_told_and_hides_no_other() {
+    let shop = Shop::open().await;
+    let client = shop.database.pool().get().await.unwrap();
+    let id = "00000000-0000-7000-8000-000000000001".parse().unwrap();
+    let first = Merchant { id, campaign_id: "2".to_owned(), ..shop.merchant.clone() };
+    catalogue::insert_merchant(&client, &first).await.unwrap();
+    // A network that only a later version knows, say.
+    client.execute("ALTER TABLE merchants DROP CONSTRAINT merchants_network_check", &[]).await.unwrap();
+    client.execute("UPDATE merchants SET network = 'later' WHERE id = $1", &[&id]).await.unwrap();
+    shop.spoil_template(&client).await;
+    let service = shop.redirector(&[]);
+    eventually_true("all are looked at", Duration::from_secs(10), async || {
+        service.logs().contains("looked at the tracking templates of all merchants")
+    })
+    .await;
+    let logs = service.logs();
+    let told = logs.lines().filter(|line| line.contains("the merchant cannot be used")).collect::<Vec<_>>();
+    assert!(told.len() == 2 && told[0].contains("is not a network") && told[1].contains("subid3"), "{told:?}");
+}
+
+#[tokio::test]
 async fn other_methods_are_refused_and_head_is_answered_like_get() {
     let shop = Shop::open().await;
     let service = shop.redirector(&[]);
