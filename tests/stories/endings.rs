@@ -106,3 +106,12 @@ fn settings_of_a_family_may_be_files_as_all_others() {
     assert!(!said.contains("there is no such text"), "{said}");
     assert!(!said.contains("MSG91_TEMPLATE_ID_OTP: not set"), "{said}");
 }
+
+#[test]
+fn a_health_check_asks_nobody_when_it_cannot_tell_whom() {
+    let mut command = Command::new(binary("redirector"));
+    let output = command.env_clear().env("OPS_ADDR", "everywhere").arg("healthcheck").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("OPS_ADDR: invalid socket address") && !said.contains("did not answer"), "{said}");
+}

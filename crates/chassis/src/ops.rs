@@ -97,7 +97,14 @@ async fn metrics() -> HttpResponse {
 /// client: the image has neither shell nor curl.
 pub(crate) fn healthcheck(only_alive: bool) -> ExitCode {
     let mut reader = Reader::new(&config::Environment);
-    let mut address = Settings::read(&mut reader).address;
+    let settings = Settings::read(&mut reader);
+    let mut address = match reader.finish(settings) {
+        Ok(settings) => settings.address,
+        Err(problems) => {
+            let _gone = writeln!(std::io::stderr(), "{problems}");
+            return ExitCode::FAILURE;
+        }
+    };
     if address.ip().is_unspecified() {
         address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
     }
