@@ -58,11 +58,13 @@ pub(crate) async fn replay(spool: Spool, producer: Producer, health: Arc<Health>
 
 async fn pass(spool: &Spool, producer: &Producer, end: &CancellationToken) -> anyhow::Result<u64> {
     let open_from = spool.close_segment().await?;
+    let folder = spool.folder.clone();
+    let found = tokio::task::spawn_blocking(move || segments(&folder)).await??;
     let mut pushed = 0;
-    for (_, path) in segments(&spool.folder)?.into_iter().take_while(|(number, _)| *number < open_from) {
-        let bytes = tokio::fs::read(&path).await?;
-        let mut offset = position(&path);
-        let (records, clean) = records(&bytes, offset);
+    for (_, path) in found.into_iter().take_while(|(number, _)| *number < open_from) {
+        let file = path.clone();
+        let Segment { bytes, mut offset, records, clean } =
+            tokio::task::spawn_blocking(move || Segment::read(&file)).await??;
         for chunk in records.chunks(CHUNK) {
             if end.is_cancelled() {
                 return Ok(pushed);
@@ -72,25 +74,46 @@ async fn pass(spool: &Spool, producer: &Producer, end: &CancellationToken) -> an
             offset += length;
             // A full disk has no room for it. Then the segment is pushed from the start after a kill, which is harmless;
             // to push it again and again until there is room would be not.
-            if let Err(error) = fs::write(position_file(&path), offset.to_string()) {
+            if let Err(error) = tokio::fs::write(position_file(&path), offset.to_string()).await {
                 tracing::warn!(%error, "how far a spool segment has been pushed cannot be noted");
             }
             spool.level().take(number(length), number(chunk.len()));
             pushed += number(chunk.len());
         }
         if clean {
-            fs::remove_file(&path)?;
+            tokio::fs::remove_file(&path).await?;
         } else {
             // The torn end of a killed process was never acknowledged; anything else is for a person to look at.
             let aside = path.with_extension("damaged");
             tracing::error!(file = %aside.display(), offset, "the rest of a spool segment is not as written and is set aside");
-            fs::rename(&path, aside)?;
+            tokio::fs::rename(&path, aside).await?;
             spool.level().damaged.fetch_add(1, Ordering::Relaxed);
-            spool.level().take(number(bytes.len().saturating_sub(offset)), 0);
+            spool.level().take(number(bytes.saturating_sub(offset)), 0);
         }
-        fs::remove_file(position_file(&path)).or_else(absent)?;
+        tokio::fs::remove_file(position_file(&path)).await.or_else(absent)?;
     }
     Ok(pushed)
+}
+
+/// A segment as it lies on the disk.
+struct Segment {
+    bytes: usize,
+    /// How far it has been pushed.
+    offset: usize,
+    /// What is to be pushed.
+    records: Vec<Vec<u8>>,
+    /// Whether the file ends with the last of them.
+    clean: bool,
+}
+
+impl Segment {
+    /// Reads it, on a thread that may wait for a disk.
+    fn read(path: &Path) -> io::Result<Self> {
+        let bytes = fs::read(path)?;
+        let offset = position(path);
+        let (records, clean) = records(&bytes, offset);
+        Ok(Self { bytes: bytes.len(), offset, records, clean })
+    }
 }
 
 /// The records from `offset` on, and whether the file ends with the last of them.
@@ -106,10 +129,8 @@ fn records(bytes: &[u8], offset: usize) -> (Vec<Vec<u8>>, bool) {
 
 /// What waits in a segment.
 pub(super) fn waiting(path: &Path) -> io::Result<Waiting> {
-    let bytes = fs::read(path)?;
-    let offset = position(path);
-    let records = records(&bytes, offset).0.len();
-    Ok(Waiting { bytes: number(bytes.len().saturating_sub(offset)), records: number(records) })
+    let Segment { bytes, offset, records, .. } = Segment::read(path)?;
+    Ok(Waiting { bytes: number(bytes.saturating_sub(offset)), records: number(records.len()) })
 }
 
 fn number(count: usize) -> u64 {
