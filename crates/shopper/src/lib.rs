@@ -117,8 +117,14 @@ fn validation(audience: Option<&str>) -> Validation {
 /// The bearer token of a request.
 #[must_use]
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    value.strip_prefix("Bearer ").map(str::trim)
+    credentials(headers, "Bearer")
+}
+
+/// What a request brings to prove who sends it, by this scheme, whose name may be written in capitals or not.
+#[must_use]
+pub fn credentials<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
+    let (named, rest) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    named.eq_ignore_ascii_case(scheme).then(|| rest.trim())
 }
 
 /// The value of a cookie, without parsing (and allocating) all the others.
@@ -201,7 +207,10 @@ mod tests {
         let with =
             |name, value| HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(value))]);
         assert_eq!(bearer(&with("authorization", "Bearer  abc ")), Some("abc"));
-        assert_eq!(bearer(&with("authorization", "Basic abc")), None);
+        assert_eq!(bearer(&with("authorization", "bearer abc")), Some("abc"));
+        for none in ["Basic abc", "Bearer", "Bearerabc"] {
+            assert_eq!(bearer(&with("authorization", none)), None, "{none}");
+        }
         let headers = with("cookie", "a=b; token=\"abc\"; c=d");
         assert_eq!((cookie(&headers, "token"), cookie(&headers, "oken")), (Some("abc"), None));
     }

@@ -192,14 +192,13 @@ impl Stats {
 
     /// Whether the request has the token: as bearer, or as the password of whatever user a browser asks for.
     fn admits(&self, request: &HttpRequest) -> bool {
-        let Some(value) = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
-            return false;
-        };
-        let basic = value.strip_prefix("Basic ").and_then(|encoded| {
-            let decoded = base64::engine::general_purpose::STANDARD.decode(encoded.trim()).ok()?;
+        let headers = request.headers();
+        let password = || {
+            let encoded = shopper::credentials(headers, "Basic")?;
+            let decoded = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
             Some(String::from_utf8(decoded).ok()?.split_once(':')?.1.to_owned())
-        });
-        let given = value.strip_prefix("Bearer ").map(|token| token.trim().to_owned()).or(basic).unwrap_or_default();
+        };
+        let given = shopper::bearer(headers).map(str::to_owned).or_else(password).unwrap_or_default();
         bool::from(given.as_bytes().ct_eq(self.token.expose_secret().as_bytes()))
     }
 }

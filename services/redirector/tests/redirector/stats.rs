@@ -1,5 +1,7 @@
 //! The figures: right before the flush, equal to Postgres after it.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use domain::jobs::click::RecordClick;
 use kv::redis::AsyncCommands;
 use reqwest::Method;
@@ -86,6 +88,10 @@ async fn the_page_needs_the_token_and_no_script() {
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), 401);
         assert!(answer.headers()["www-authenticate"].to_str().unwrap().starts_with("Basic"));
+    }
+    let password = STANDARD.encode(format!("me:{TOKEN}"));
+    for right in [format!("bearer {TOKEN}"), format!("BASIC {password}")] {
+        assert_eq!(visit().header("authorization", &right).send().await.unwrap().status(), 200, "{right}");
     }
     let answer = visit().basic_auth("me", Some(TOKEN)).send().await.unwrap();
     assert_eq!(answer.status(), 200);
