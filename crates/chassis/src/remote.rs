@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 
 use actix_web::http::header::{HeaderMap, HeaderName};
+use config::List;
 use ipnet::IpNet;
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -20,30 +22,31 @@ impl Networks {
     }
 }
 
-impl std::str::FromStr for Networks {
+impl FromStr for Networks {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let network = |entry: &str| {
-            let single = entry.parse::<IpAddr>().map(IpNet::from);
-            entry
-                .parse::<IpNet>()
-                .or(single)
-                .map_err(|_neither| format!("{entry:?} is neither a network nor an address"))
-        };
-        text.split(',')
-            .map(str::trim)
-            .filter(|entry| !entry.is_empty())
-            .map(network)
-            .collect::<Result<_, _>>()
-            .map(Self)
+        let List(entries) = text.parse::<List<Entry>>()?;
+        Ok(Self(entries.into_iter().map(|Entry(network)| network).collect()))
     }
 }
 
 impl fmt::Display for Networks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let texts: Vec<_> = self.0.iter().map(ToString::to_string).collect();
-        f.write_str(&texts.join(","))
+        fmt::Display::fmt(&List(self.0.clone()), f)
+    }
+}
+
+/// One of the list: a network, or an address, which is a network of one.
+struct Entry(IpNet);
+
+impl FromStr for Entry {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let single = text.parse::<IpAddr>().map(IpNet::from);
+        let network = text.parse::<IpNet>().or(single);
+        network.map(Self).map_err(|_neither| format!("{text:?} is neither a network nor an address"))
     }
 }
 
