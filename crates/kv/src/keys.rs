@@ -49,16 +49,10 @@ pub fn redirect_merchant(merchant: MerchantId) -> String {
 /// A channel that nobody hears: what the redirector publishes there goes to the replicas, which shows that they go on.
 pub const REDIRECT_REPLICAS: &str = "redirect:replicas";
 
-/// Appends the redirector's counter for a client to `key`, which is used again by those who write thousands a second. IPv6
-/// clients are counted by their /64, since that is what one subscriber gets.
+/// Appends the redirector's counter for a client to `key`, which is used again by those who write thousands a second. The caller
+/// says what is one client, and gives the first address of it.
 pub fn redirect_limit(client: IpAddr, key: &mut String) {
-    let _infallible = match client {
-        IpAddr::V4(address) => write!(key, "ratelimit:redirect:{address}"),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            write!(key, "ratelimit:redirect:{a:x}:{b:x}:{c:x}:{d:x}::")
-        }
-    };
+    let _infallible = write!(key, "ratelimit:redirect:{client}");
 }
 
 /// Marks a webhook as seen.
