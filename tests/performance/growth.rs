@@ -128,11 +128,7 @@ fn buffers() -> String {
 /// A Postgres that syncs its commits, with our tables. It is tidied up when the bench says so, and not in between.
 async fn postgres() -> (Cluster, Pool) {
     let cluster = Cluster::start(&[&buffers(), "max_wal_size=8GB", "autovacuum=off"]);
-    let url = cluster.url("postgres");
-    let source = config::Map::from([("DATABASE_URL", url.as_str())]);
-    let mut reader = config::Reader::new(&source);
-    let settings = store::Settings::read(&mut reader);
-    let pool = Pool::connect(&reader.finish(settings).unwrap()).unwrap();
+    let pool = testkit::pool(&cluster.url("postgres"));
     store::migrate::run(&pool).await.unwrap();
     (cluster, pool)
 }

@@ -5,8 +5,6 @@ mod world;
 
 use std::collections::BTreeMap;
 
-use config::{Map, Reader};
-use kv::Kv;
 use kv::redis::AsyncCommands;
 use proptest::prelude::*;
 
@@ -123,11 +121,7 @@ async fn finish(world: &mut World) {
 fn serial_in_any_order_of_events_every_job_is_in_one_place_and_ends() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let server = testkit::Redis::start();
-    let url = server.url();
-    let source = Map::from([("REDIS_URL", url.as_str())]);
-    let mut reader = Reader::new(&source);
-    let settings = kv::Settings::read(&mut reader);
-    let kv = Kv::connect(&reader.finish(settings).unwrap()).unwrap();
+    let kv = testkit::kv(&server.url());
     let config = ProptestConfig { cases: 128, max_shrink_iters: 400, failure_persistence: None, ..Default::default() };
     let steps = prop::collection::vec(step(), 1..80);
     let outcome = proptest::test_runner::TestRunner::new(config).run(&steps, |steps| {

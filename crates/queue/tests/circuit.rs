@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use config::{Map, Reader};
 use domain::ids::WithdrawalId;
 use domain::job::Queue;
 use domain::jobs::payment::StartPayout;
-use kv::Kv;
 use queue::{Circuit, CircuitPolicy, Handler, JobContext, JobError, Outcome, Producer, Worker, admin};
 use testkit::{Redis, eventually_true};
 use tokio_util::sync::CancellationToken;
@@ -40,14 +38,6 @@ impl Handler<StartPayout> for Caller {
     }
 }
 
-fn connect(redis: &Redis) -> Kv {
-    let url = redis.url();
-    let source = Map::from([("REDIS_URL", url.as_str())]);
-    let mut reader = Reader::new(&source);
-    let settings = kv::Settings::read(&mut reader);
-    Kv::connect(&reader.finish(settings).unwrap()).unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_job_that_the_queue_lets_through_is_the_one_that_asks_the_provider() {
     let redis = Redis::start();
@@ -63,7 +53,7 @@ async fn the_job_that_the_queue_lets_through_is_the_one_that_asks_the_provider()
     // Two replicas, each with a circuit of its own.
     let replicas: Vec<_> = (0..2)
         .map(|_| {
-            let kv = connect(&redis);
+            let kv = testkit::kv(&redis.url());
             let circuit = Circuit::new(kv.clone(), "provider", policy);
             let caller = Caller { circuit: circuit.clone(), provider: provider.clone() };
             let worker = Worker::builder(kv, "test")
@@ -73,7 +63,7 @@ async fn the_job_that_the_queue_lets_through_is_the_one_that_asks_the_provider()
             tokio::spawn(worker.build().unwrap().run(shutdown.clone()))
         })
         .collect();
-    let kv = connect(&redis);
+    let kv = testkit::kv(&redis.url());
     let jobs: Vec<_> = (0..JOBS).map(|_| StartPayout { withdrawal_id: WithdrawalId::generate() }).collect();
     Producer::new(kv.clone()).enqueue_many(&jobs).await.unwrap();
     eventually_true("the circuit opens", Duration::from_secs(10), async || provider.asked.load(Ordering::Relaxed) >= 3)

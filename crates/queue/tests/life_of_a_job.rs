@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use config::{Map, Reader};
 use domain::ids::WithdrawalId;
 use domain::job::Queue;
 use domain::jobs::payment::StartPayout;
@@ -15,14 +14,6 @@ use tokio_util::sync::CancellationToken;
 
 const SOON: Duration = Duration::from_secs(10);
 const QUEUE: Queue = Queue::Payments;
-
-fn connect(redis: &Redis) -> Kv {
-    let url = redis.url();
-    let source = Map::from([("REDIS_URL", url.as_str())]);
-    let mut reader = Reader::new(&source);
-    let settings = kv::Settings::read(&mut reader);
-    Kv::connect(&reader.finish(settings).unwrap()).unwrap()
-}
 
 type Decide = dyn Fn(&StartPayout, &JobContext) -> Outcome + Send + Sync;
 
@@ -77,7 +68,7 @@ fn payout() -> StartPayout {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_job_runs_once_and_leaves_redis_empty() {
     let redis = Redis::start();
-    let kv = connect(&redis);
+    let kv = testkit::kv(&redis.url());
     let jobs: Vec<_> = (0..5_000).map(|_| payout()).collect();
     Producer::new(kv.clone()).enqueue_many(&jobs).await.unwrap();
     let handler = Recorder::new(|_, _| Ok(()));
@@ -95,7 +86,7 @@ async fn every_job_runs_once_and_leaves_redis_empty() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_job_is_tried_three_times_then_buried_then_replayed_twice() {
     let redis = Redis::start();
-    let kv = connect(&redis);
+    let kv = testkit::kv(&redis.url());
     let fixed = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let switch = fixed.clone();
     let handler = Recorder::new(move |_, _| {
@@ -134,7 +125,7 @@ async fn a_failing_job_is_tried_three_times_then_buried_then_replayed_twice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_job_becomes_a_dead_letter_with_its_exact_bytes() {
     let redis = Redis::start();
-    let kv = connect(&redis);
+    let kv = testkit::kv(&redis.url());
     let bad: [&[u8]; 5] = [
         b"hello",
         b"\xff\x00\xfe",
@@ -165,7 +156,7 @@ async fn what_is_no_job_becomes_a_dead_letter_with_its_exact_bytes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_is_a_failure_and_the_worker_lives_on() {
     let redis = Redis::start();
-    let kv = connect(&redis);
+    let kv = testkit::kv(&redis.url());
     let bad = payout();
     let bad_id = bad.withdrawal_id;
     let handler = Recorder::new(move |job, _| {
@@ -187,7 +178,7 @@ async fn a_panic_is_a_failure_and_the_worker_lives_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn delayed_expired_deduplicated_and_paused_jobs_do_as_told() {
     let redis = Redis::start();
-    let kv = connect(&redis);
+    let kv = testkit::kv(&redis.url());
     let producer = Producer::new(kv.clone());
     let handler = Recorder::new(|_, _| Ok(()));
     let (late, old, once) = (payout(), payout(), payout());
@@ -217,7 +208,7 @@ async fn delayed_expired_deduplicated_and_paused_jobs_do_as_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_worker_wakes_at_once_and_ends_at_once() {
     let redis = Redis::start();
-    let kv = connect(&redis);
+    let kv = testkit::kv(&redis.url());
     let started = Arc::new(Mutex::new(Vec::new()));
     let notes = started.clone();
     let handler = Recorder::new(move |_, _| {
@@ -253,7 +244,7 @@ async fn batches_fill_or_linger_and_each_job_has_its_own_outcome() {
         }
     }
     let redis = Redis::start();
-    let kv = connect(&redis);
+    let kv = testkit::kv(&redis.url());
     let sizes = Arc::new(Mutex::new(Vec::new()));
     let policy = BatchPolicy { max: 100, linger: Duration::from_millis(100) };
     Producer::new(kv.clone()).enqueue_many(&(0..250).map(|_| payout()).collect::<Vec<_>>()).await.unwrap();
@@ -279,7 +270,7 @@ async fn batches_fill_or_linger_and_each_job_has_its_own_outcome() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_restart_stops_nobody_for_long() {
     let mut redis = Redis::durable();
-    let kv = connect(&redis);
+    let kv = testkit::kv(&redis.url());
     let handler = Recorder::new(|_, _| Ok(()));
     let running = Running::start(&kv, handler.clone());
     let producer = Producer::new(kv.clone());

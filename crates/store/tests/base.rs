@@ -71,10 +71,7 @@ async fn a_server_that_says_nothing_is_given_up_by_callers_and_listeners() {
     // Connections are taken, by the kernel, and nobody answers.
     let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let url = format!("postgres://shop@{}/shop", silent.local_addr().unwrap());
-    let source = config::Map::from([("DATABASE_URL", url.as_str())]);
-    let mut reader = config::Reader::new(&source);
-    let settings = store::Settings::read(&mut reader);
-    let pool = store::Pool::connect(&reader.finish(settings).unwrap()).unwrap();
+    let pool = testkit::pool(&url);
     let both = async { tokio::join!(pool.listen(&["outbox"]), pool.get()) };
     let (listener, client) = tokio::time::timeout(std::time::Duration::from_secs(20), both).await.unwrap();
     assert!(listener.err().unwrap().is_transient() && client.err().unwrap().is_transient());

@@ -76,7 +76,9 @@ fn server() -> String {
     )
 }
 
-fn pool(url: &str) -> Pool {
+/// A pool on the database with this URL; [`Database::pool`] for one of ours.
+#[must_use]
+pub fn pool(url: &str) -> Pool {
     let source = Map::from([("DATABASE_URL", url)]);
     let mut reader = Reader::new(&source);
     let settings = store::Settings::read(&mut reader);

@@ -23,10 +23,10 @@ mod sim;
 pub mod usage;
 
 pub use cluster::Cluster;
-pub use database::Database;
+pub use database::{Database, pool};
 pub use eventually::{eventually, eventually_true};
 pub use process::Process;
-pub use redis::Redis;
+pub use redis::{Redis, kv};
 pub use service::{Service, binary};
 pub use sim::Sim;
 

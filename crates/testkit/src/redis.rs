@@ -4,6 +4,9 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
+use config::{Map, Reader};
+use kv::Kv;
+
 use crate::{Process, eventually_true};
 
 /// A private `redis-server` on a free port. Its data goes when this value is dropped.
@@ -141,6 +144,15 @@ impl Redis {
         assert!(self.process.is_none(), "stop it first");
         assert!(self.launch(), "the port {} was taken meanwhile", self.port);
     }
+}
+
+/// The way to the server with this URL, as services have it.
+#[must_use]
+pub fn kv(url: &str) -> Kv {
+    let source = Map::from([("REDIS_URL", url)]);
+    let mut reader = Reader::new(&source);
+    let settings = kv::Settings::read(&mut reader);
+    Kv::connect(&reader.finish(settings).expect("a good URL")).expect("a way to Redis")
 }
 
 fn free_port() -> u16 {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use config::{Map, Reader};
 use domain::job::Queue;
 use domain::jobs::payment::StartPayout;
 use kv::Kv;
@@ -39,10 +38,7 @@ impl Stage {
     pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
         let (database, redis) = (Database::start().await, Redis::start());
         let (url, redis_url) = (database.url(), redis.url());
-        let source = Map::from([("REDIS_URL", redis_url.as_str())]);
-        let mut reader = Reader::new(&source);
-        let way = kv::Settings::read(&mut reader);
-        let kv = Kv::connect(&reader.finish(way).unwrap()).unwrap();
+        let kv = testkit::kv(&redis_url);
         let service = launch(&url, &redis_url, settings).await;
         let pool = database.pool();
         let stage = Self { service, pool, kv, database, redis, people: tempfile::tempdir().unwrap() };

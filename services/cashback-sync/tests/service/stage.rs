@@ -37,9 +37,7 @@ impl Stage {
     pub(crate) async fn empty() -> Self {
         let (database, redis, sim) = (Database::start().await, Redis::start(), Sim::start());
         let pool = database.pool();
-        let source = config::Map::from([("REDIS_URL", redis.url().as_str())]);
-        let mut reader = config::Reader::new(&source);
-        let kv = Kv::connect(&kv::Settings::read(&mut reader)).unwrap();
+        let kv = testkit::kv(&redis.url());
         let (merchant, offer) = (MerchantId::generate(), OfferId::generate());
         let client = pool.get().await.unwrap();
         catalogue::insert_merchant(

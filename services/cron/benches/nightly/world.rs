@@ -24,10 +24,7 @@ impl World {
         let cluster = Cluster::start(&["shared_buffers=256MB"]);
         connect(&cluster.url("postgres")).await.batch_execute("CREATE DATABASE bench").await.unwrap();
         let url = cluster.url("bench");
-        let source = config::Map::from([("DATABASE_URL", url.as_str())]);
-        let mut reader = config::Reader::new(&source);
-        let settings = store::Settings::read(&mut reader);
-        store::migrate::run(&store::Pool::connect(&reader.finish(settings).unwrap()).unwrap()).await.unwrap();
+        store::migrate::run(&testkit::pool(&url)).await.unwrap();
         let (redis, folder) = (Redis::start(), tempfile::tempdir().unwrap());
         let environment = vec![
             ("DATABASE_URL", url.clone()),

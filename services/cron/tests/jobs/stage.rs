@@ -52,11 +52,7 @@ impl Stage {
     }
 
     pub(crate) fn kv(&self) -> Kv {
-        let url = self.redis.url();
-        let source = config::Map::from([("REDIS_URL", url.as_str())]);
-        let mut reader = config::Reader::new(&source);
-        let settings = kv::Settings::read(&mut reader);
-        Kv::connect(&reader.finish(settings).unwrap()).unwrap()
+        testkit::kv(&self.redis.url())
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

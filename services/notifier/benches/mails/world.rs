@@ -21,15 +21,9 @@ impl World {
         let cluster = Cluster::start(&["max_connections=200", "shared_buffers=256MB"]);
         connect(&cluster.url("postgres")).await.batch_execute("CREATE DATABASE bench").await.unwrap();
         let url = cluster.url("bench");
-        let source = config::Map::from([("DATABASE_URL", url.as_str())]);
-        let mut reader = config::Reader::new(&source);
-        let settings = store::Settings::read(&mut reader);
-        store::migrate::run(&store::Pool::connect(&reader.finish(settings).unwrap()).unwrap()).await.unwrap();
+        store::migrate::run(&testkit::pool(&url)).await.unwrap();
         let redis = Redis::start();
-        let source = config::Map::from([("REDIS_URL", redis.url().as_str())]);
-        let mut reader = config::Reader::new(&source);
-        let settings = kv::Settings::read(&mut reader);
-        let kv = Kv::connect(&reader.finish(settings).unwrap()).unwrap();
+        let kv = testkit::kv(&redis.url());
         let environment = vec![
             ("DATABASE_URL", url.clone()),
             ("REDIS_URL", redis.url()),

@@ -80,8 +80,7 @@ impl Post {
 
     async fn open_on(sim: Sim, extra: &[(&str, &str)]) -> Self {
         let (database, redis) = (Database::start().await, Redis::start());
-        let source = config::Map::from([("REDIS_URL", redis.url().as_str())]);
-        let kv = Kv::connect(&kv::Settings::read(&mut config::Reader::new(&source))).unwrap();
+        let kv = testkit::kv(&redis.url());
         let mut environment: Vec<(String, String)> = [
             ("DATABASE_URL", database.url()),
             ("REDIS_URL", redis.url()),

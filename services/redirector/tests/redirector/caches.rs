@@ -149,10 +149,7 @@ async fn without_postgres_known_offers_go_on_and_others_say_so() {
     assert_eq!(shop.click(&service, shop.offer.id, "192.0.2.7").send().await.unwrap().status(), 302);
     let url = shop.database.url();
     let (server, name) = url.rsplit_once('/').unwrap();
-    let beside = format!("{server}/postgres");
-    let source = config::Map::from([("DATABASE_URL", beside.as_str())]);
-    let mut reader = config::Reader::new(&source);
-    let client = store::Pool::connect(&store::Settings::read(&mut reader)).unwrap().get().await.unwrap();
+    let client = testkit::pool(&format!("{server}/postgres")).get().await.unwrap();
     client.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await.unwrap();
     client
         .execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", &[&name])

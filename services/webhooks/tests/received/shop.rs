@@ -165,11 +165,7 @@ impl Shop {
     }
 
     pub(crate) fn kv(&self) -> kv::Kv {
-        let url = self.redis.url();
-        let source = config::Map::from([("REDIS_URL", url.as_str())]);
-        let mut reader = config::Reader::new(&source);
-        let settings = kv::Settings::read(&mut reader);
-        kv::Kv::connect(&reader.finish(settings).expect("settings")).expect("a way to Redis")
+        testkit::kv(&self.redis.url())
     }
 
     pub(crate) async fn dead(&self, queue: Queue) -> Vec<queue::admin::DeadLetter> {
