@@ -11,7 +11,8 @@ use actix_web::http::header::HeaderMap;
 use actix_web::web::{self, Bytes, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// What MSG91 remembers.
 #[derive(Debug, Default)]
@@ -82,51 +83,82 @@ async fn flow(sim: Shared, request: HttpRequest, body: Bytes) -> HttpResponse {
     if let Some(refusal) = refusal(&world, request.headers(), None) {
         return refusal;
     }
-    let Ok(mut body) = parsed else {
+    let Ok(body) = parsed else {
         return refuse(&world, "Invalid JSON", None);
     };
-    let Some(template) = text(&body, "template_id").or_else(|| text(&body, "flow_id")) else {
-        return refuse(&world, "template id missing", None);
+    let asked = match Asked::read(body, &world.settings.msg91_templates) {
+        Ok(asked) => asked,
+        Err(Wrong(message, code)) => return refuse(&world, message, code),
     };
-    let known = &world.settings.msg91_templates;
-    if !known.is_empty() && !known.contains_key(&template) {
-        return refuse(&world, "Invalid template id", None);
-    }
-    let recipients = match body.remove("recipients") {
-        Some(Value::Array(recipients)) => recipients,
-        // The older form has the number and the variables at the top.
-        None if body.contains_key("mobiles") => vec![Value::Object(body.clone())],
-        _ => return refuse(&world, "recipients missing", None),
-    };
-    let mut sent = Vec::new();
-    for recipient in &recipients {
-        let Some(recipient) = recipient.as_object() else {
-            return refuse(&world, "Invalid recipients", None);
-        };
-        let numbers = text(recipient, "mobiles").unwrap_or_default();
-        if numbers.is_empty() {
-            return refuse(&world, "Mobile no. missing", Some("101"));
-        }
-        for number in numbers.split(',').map(str::trim) {
-            if !is_mobile(number) {
-                return refuse(&world, "Invalid mobile number", Some("202"));
-            }
-            sent.push((number.to_owned(), variables(recipient)));
-        }
-    }
-    if sent.is_empty() {
-        return refuse(&world, "recipients missing", None);
-    }
     let request_id = world.ids.hex(24);
-    let sender = text(&body, "sender").unwrap_or_else(|| "SIMCBK".to_owned());
+    let messages = deliver(&mut world, asked, &request_id);
+    drop(world);
+    reports::send(&arc(&sim), &messages, None);
+    HttpResponse::Ok().json(json!({"type": "success", "message": request_id}))
+}
+
+/// What is wrong with a request: a message, and MSG91's code where it has one.
+struct Wrong(&'static str, Option<&'static str>);
+
+/// Texts by one template.
+struct Asked {
+    template: String,
+    sender: String,
+    /// Each number with its variables.
+    texts: Vec<(String, Map<String, Value>)>,
+}
+
+impl Asked {
+    /// Reads a request; `known` are the templates there are, all when there are none.
+    fn read(mut body: Map<String, Value>, known: &BTreeMap<String, String>) -> Result<Self, Wrong> {
+        let template = text(&body, "template_id").or_else(|| text(&body, "flow_id"));
+        let template = template.ok_or(Wrong("template id missing", None))?;
+        if !known.is_empty() && !known.contains_key(&template) {
+            return Err(Wrong("Invalid template id", None));
+        }
+        let recipients = match body.remove("recipients") {
+            Some(Value::Array(recipients)) => recipients,
+            // The older form has the number and the variables at the top.
+            None if body.contains_key("mobiles") => vec![Value::Object(body.clone())],
+            _ => return Err(Wrong("recipients missing", None)),
+        };
+        let mut texts = Vec::new();
+        for recipient in &recipients {
+            texts.extend(texts_to(recipient)?);
+        }
+        if texts.is_empty() {
+            return Err(Wrong("recipients missing", None));
+        }
+        let sender = text(&body, "sender").unwrap_or_else(|| "SIMCBK".to_owned());
+        Ok(Self { template, sender, texts })
+    }
+}
+
+/// The numbers of a recipient, each with its variables.
+fn texts_to(recipient: &Value) -> Result<Vec<(String, Map<String, Value>)>, Wrong> {
+    let recipient = recipient.as_object().ok_or(Wrong("Invalid recipients", None))?;
+    let numbers = text(recipient, "mobiles").ok_or(Wrong("Mobile no. missing", Some("101")))?;
+    let mut texts = Vec::new();
+    for number in numbers.split(',').map(str::trim) {
+        if !is_mobile(number) {
+            return Err(Wrong("Invalid mobile number", Some("202")));
+        }
+        texts.push((number.to_owned(), variables(recipient)));
+    }
+    Ok(texts)
+}
+
+/// Puts the texts into the inbox.
+fn deliver(world: &mut World, asked: Asked, request_id: &str) -> Vec<Arc<Message>> {
+    let Asked { template, sender, texts } = asked;
     let mut messages = Vec::new();
-    for (number, args) in sent {
+    for (number, args) in texts {
         let message = Message {
             id: 0,
             at: world.now(),
             channel: Channel::Sms,
             provider: Provider::Msg91,
-            provider_id: request_id.clone(),
+            provider_id: request_id.to_owned(),
             to: number,
             to_name: None,
             from: sender.clone(),
@@ -141,9 +173,7 @@ async fn flow(sim: Shared, request: HttpRequest, body: Bytes) -> HttpResponse {
         };
         messages.push(world.inbox.deliver(message));
     }
-    drop(world);
-    reports::send(&arc(&sim), &messages, None);
-    HttpResponse::Ok().json(json!({"type": "success", "message": request_id}))
+    messages
 }
 
 /// A member as text; numbers count as text.

@@ -4,6 +4,7 @@ pub(crate) mod entities;
 pub(crate) mod events;
 pub(crate) mod payments;
 pub(crate) mod payouts;
+mod refunds;
 
 use crate::sim::World;
 use actix_web::HttpResponse;
@@ -41,9 +42,9 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .route("/v1/payments", web::get().to(payments::list))
         .route("/v1/payments/{id}", web::get().to(payments::fetch))
         .route("/v1/payments/{id}/capture", web::post().to(payments::capture))
-        .route("/v1/payments/{id}/refund", web::post().to(payments::refund))
-        .route("/v1/refunds", web::get().to(payments::list_refunds))
-        .route("/v1/refunds/{id}", web::get().to(payments::fetch_refund))
+        .route("/v1/payments/{id}/refund", web::post().to(refunds::create))
+        .route("/v1/refunds", web::get().to(refunds::list))
+        .route("/v1/refunds/{id}", web::get().to(refunds::fetch))
         .default_service(web::to(|| async {
             refuse(StatusCode::BAD_REQUEST, "The requested URL was not found on the server.", "NA")
         }));

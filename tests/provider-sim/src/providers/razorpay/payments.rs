@@ -1,6 +1,6 @@
-//! Orders, payments and refunds.
+//! Orders and payments.
 
-use super::entities::{Order, Payment, Refund};
+use super::entities::{Order, Payment};
 use super::{bad, collection, events, notes, refusal, unknown_id};
 use crate::deliveries::Draft;
 use crate::providers::query::Params;
@@ -93,72 +93,90 @@ pub(crate) struct Play {
     pub(crate) events: Option<Vec<String>>,
 }
 
+impl Play {
+    fn currency(&self) -> String {
+        self.currency.clone().unwrap_or_else(|| "INR".to_owned())
+    }
+}
+
 /// The events of a payment that goes well.
 const USUAL: &[&str] = &["payment.authorized", "payment.captured", "order.paid"];
 
 /// Plays a payment, state and webhooks.
-pub(crate) fn play(world: &mut World, play: Play) -> Result<(Payment, Order, Vec<Draft>), UnknownEvent> {
-    let names = play.events.or_else(|| play.event.map(|e| vec![e]));
+pub(crate) fn play(world: &mut World, mut play: Play) -> Result<(Payment, Order, Vec<Draft>), UnknownEvent> {
+    let names = events_of(play.event.take(), play.events.take())?;
+    let order_id = play.order_id.take().unwrap_or_else(|| world.ids.razorpay("order"));
+    let payment_id = play.payment_id.take().unwrap_or_else(|| world.ids.razorpay("pay"));
+    add_order(world, &order_id, &play);
+    add_payment(world, &payment_id, &order_id, &play);
+    let told: Vec<Draft> = names.iter().filter_map(|event| happen(world, event, &payment_id)).collect();
+    let payment = world.razorpay.payments.iter().find(|p| p.id == payment_id).cloned();
+    let order = world.razorpay.orders.iter().find(|o| o.id == order_id).cloned();
+    payment.zip(order).map(|(payment, order)| (payment, order, told)).ok_or(UnknownEvent(payment_id))
+}
+
+/// The events that are asked for, or the usual ones.
+fn events_of(one: Option<String>, several: Option<Vec<String>>) -> Result<Vec<String>, UnknownEvent> {
+    let names = several.or_else(|| one.map(|event| vec![event]));
     let names = names.unwrap_or_else(|| USUAL.iter().map(|e| (*e).to_owned()).collect());
     let known = ["payment.failed", "payment.pending"];
     if let Some(unknown) = names.iter().find(|e| !USUAL.contains(&e.as_str()) && !known.contains(&e.as_str())) {
         return Err(UnknownEvent(unknown.clone()));
     }
-    let order_id = play.order_id.unwrap_or_else(|| world.ids.razorpay("order"));
-    let payment_id = play.payment_id.unwrap_or_else(|| world.ids.razorpay("pay"));
-    let currency = play.currency.unwrap_or_else(|| "INR".to_owned());
-    if !world.razorpay.orders.iter().any(|o| o.id == order_id) {
-        let new = order(
-            world,
-            order_id.clone(),
-            play.amount_paise,
-            currency.clone(),
-            play.order_receipt,
-            play.notes.as_ref(),
-        );
-        world.razorpay.orders.push(new);
+    Ok(names)
+}
+
+/// Adds the order of this id, unless it is known.
+fn add_order(world: &mut World, id: &str, play: &Play) {
+    if world.razorpay.orders.iter().any(|o| o.id == id) {
+        return;
+    }
+    let (currency, receipt) = (play.currency(), play.order_receipt.clone());
+    let new = order(world, id.to_owned(), play.amount_paise, currency, receipt, play.notes.as_ref());
+    world.razorpay.orders.push(new);
+}
+
+/// Adds the payment of this id, unless it is known.
+fn add_payment(world: &mut World, id: &str, order_id: &str, play: &Play) {
+    if world.razorpay.payments.iter().any(|p| p.id == id) {
+        return;
     }
     let order_notes = world.razorpay.orders.iter().find(|o| o.id == order_id).map(|o| o.notes.clone());
-    if !world.razorpay.payments.iter().any(|p| p.id == payment_id) {
-        let payment = Payment {
-            id: payment_id.clone(),
-            entity: "payment",
-            amount: play.amount_paise,
-            currency,
-            base_amount: play.amount_paise,
-            status: "created".to_owned(),
-            order_id: Some(order_id.clone()),
-            invoice_id: None,
-            international: false,
-            method: play.method.unwrap_or_else(|| "upi".to_owned()),
-            amount_refunded: 0,
-            amount_transferred: 0,
-            refund_status: None,
-            captured: false,
-            description: None,
-            card_id: None,
-            bank: None,
-            wallet: None,
-            vpa: Some("asha@exampleupi".to_owned()),
-            email: play.email.unwrap_or_else(|| "asha@example.in".to_owned()),
-            contact: play.contact.unwrap_or_else(|| "+919800000001".to_owned()),
-            notes: play.notes.as_ref().map(|n| notes(Some(n))).or(order_notes).unwrap_or_else(|| json!([])),
-            fee: None,
-            tax: None,
-            error_code: None,
-            error_description: None,
-            error_source: None,
-            error_step: None,
-            error_reason: None,
-            acquirer_data: json!({"rrn": world.ids.digits(12)}),
-            created_at: world.now().timestamp(),
-        };
-        world.razorpay.payments.push(payment);
-    }
-    let told: Vec<Draft> = names.iter().filter_map(|event| happen(world, event, &payment_id)).collect();
-    let payment = world.razorpay.payments.iter().find(|p| p.id == payment_id).cloned();
-    let order = world.razorpay.orders.iter().find(|o| o.id == order_id).cloned();
-    payment.zip(order).map(|(payment, order)| (payment, order, told)).ok_or(UnknownEvent(payment_id))
+    let or = |given: Option<&str>, usual: &str| given.unwrap_or(usual).to_owned();
+    let payment = Payment {
+        id: id.to_owned(),
+        entity: "payment",
+        amount: play.amount_paise,
+        currency: play.currency(),
+        base_amount: play.amount_paise,
+        status: "created".to_owned(),
+        order_id: Some(order_id.to_owned()),
+        invoice_id: None,
+        international: false,
+        method: or(play.method.as_deref(), "upi"),
+        amount_refunded: 0,
+        amount_transferred: 0,
+        refund_status: None,
+        captured: false,
+        description: None,
+        card_id: None,
+        bank: None,
+        wallet: None,
+        vpa: Some("asha@exampleupi".to_owned()),
+        email: or(play.email.as_deref(), "asha@example.in"),
+        contact: or(play.contact.as_deref(), "+919800000001"),
+        notes: play.notes.as_ref().map(|n| notes(Some(n))).or(order_notes).unwrap_or_else(|| json!([])),
+        fee: None,
+        tax: None,
+        error_code: None,
+        error_description: None,
+        error_source: None,
+        error_step: None,
+        error_reason: None,
+        acquirer_data: json!({"rrn": world.ids.digits(12)}),
+        created_at: world.now().timestamp(),
+    };
+    world.razorpay.payments.push(payment);
 }
 
 /// An event that a payment does not have.
@@ -233,82 +251,12 @@ pub(super) async fn capture(sim: Shared, request: HttpRequest, id: Path<String>)
     payment.map_or_else(unknown_id, |payment| HttpResponse::Ok().json(payment))
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct NewRefund {
-    amount: Option<i64>,
-    speed: Option<String>,
-    notes: Option<Value>,
-    receipt: Option<String>,
-}
-
-pub(super) async fn refund(sim: Shared, request: HttpRequest, id: Path<String>, body: Bytes) -> HttpResponse {
-    let asked: NewRefund = if body.is_empty() {
-        NewRefund::default()
-    } else {
-        match serde_json::from_slice(&body) {
-            Ok(asked) => asked,
-            Err(error) => return bad(&error.to_string()),
-        }
-    };
-    let mut world = sim.world();
-    if let Some(refusal) = refusal(&world, request.headers()) {
-        return refusal;
-    }
-    let (refund_id, arn, now) = (world.ids.razorpay("rfnd"), world.ids.digits(14), world.now().timestamp());
-    let Some(payment) = world.razorpay.payments.iter_mut().find(|p| p.id == *id) else {
-        return unknown_id();
-    };
-    if !payment.captured {
-        return bad("The payment status should be captured for action to be taken");
-    }
-    let left = payment.amount - payment.amount_refunded;
-    let amount = asked.amount.unwrap_or(left);
-    if left <= 0 {
-        return bad("The payment has been fully refunded already");
-    }
-    if !(1..=left).contains(&amount) {
-        return bad("The total refund amount is greater than the refund payment amount");
-    }
-    payment.amount_refunded += amount;
-    let full = payment.amount_refunded == payment.amount;
-    payment.refund_status = Some(if full { "full" } else { "partial" }.to_owned());
-    if full {
-        "refunded".clone_into(&mut payment.status);
-    }
-    let payment = payment.clone();
-    let mut refund = Refund {
-        id: refund_id,
-        entity: "refund",
-        amount,
-        currency: payment.currency.clone(),
-        payment_id: payment.id.clone(),
-        notes: notes(asked.notes.as_ref()),
-        receipt: asked.receipt,
-        acquirer_data: json!({"arn": null}),
-        batch_id: None,
-        status: "pending".to_owned(),
-        speed_requested: asked.speed.unwrap_or_else(|| "normal".to_owned()),
-        speed_processed: "normal".to_owned(),
-        created_at: now,
-    };
-    let answer = refund.clone();
-    let mut told = Vec::new();
-    for event in ["refund.created", "refund.processed"] {
-        if event == "refund.processed" {
-            "processed".clone_into(&mut refund.status);
-            refund.acquirer_data = json!({"arn": arn});
-        }
-        told.extend(events::draft(&mut world, event, &[("refund", json!(refund)), ("payment", json!(payment))]));
-    }
-    world.razorpay.refunds.push(refund);
-    drop(world);
-    arc(&sim).deliver(told);
-    HttpResponse::Ok().json(answer)
-}
-
 /// Answers with what `find` finds.
-fn one<T: Serialize>(sim: &Shared, request: &HttpRequest, find: impl FnOnce(&World) -> Option<T>) -> HttpResponse {
+pub(super) fn one<T: Serialize>(
+    sim: &Shared,
+    request: &HttpRequest,
+    find: impl FnOnce(&World) -> Option<T>,
+) -> HttpResponse {
     let world = sim.world();
     if let Some(refusal) = refusal(&world, request.headers()) {
         return refusal;
@@ -317,7 +265,11 @@ fn one<T: Serialize>(sim: &Shared, request: &HttpRequest, find: impl FnOnce(&Wor
 }
 
 /// Answers with a page of what `all` gives.
-fn many<T: Serialize>(sim: &Shared, request: &HttpRequest, all: impl FnOnce(&World) -> Vec<T>) -> HttpResponse {
+pub(super) fn many<T: Serialize>(
+    sim: &Shared,
+    request: &HttpRequest,
+    all: impl FnOnce(&World) -> Vec<T>,
+) -> HttpResponse {
     let query = Params::parse(request.query_string());
     let world = sim.world();
     if let Some(refusal) = refusal(&world, request.headers()) {
@@ -355,12 +307,4 @@ pub(super) async fn fetch(sim: Shared, request: HttpRequest, id: Path<String>) -
 
 pub(super) async fn list(sim: Shared, request: HttpRequest) -> HttpResponse {
     many(&sim, &request, |world| world.razorpay.payments.clone())
-}
-
-pub(super) async fn fetch_refund(sim: Shared, request: HttpRequest, id: Path<String>) -> HttpResponse {
-    one(&sim, &request, |world| world.razorpay.refunds.iter().find(|r| r.id == *id).cloned())
-}
-
-pub(super) async fn list_refunds(sim: Shared, request: HttpRequest) -> HttpResponse {
-    many(&sim, &request, |world| world.razorpay.refunds.clone())
 }
