@@ -36,6 +36,8 @@ pub(crate) enum WorkError {
     Malformed(#[from] Malformed),
     #[error("no order of ours has the provider's id {0}")]
     UnknownOrder(String),
+    #[error("payment {0} was not told of yet")]
+    UnknownPayment(String),
     #[error("{0}")]
     Contract(String),
     #[error("the payout's news was not taken")]
@@ -58,8 +60,9 @@ impl WorkError {
             return JobError::Defer(POSTGRES_PAUSE, self.into());
         }
         match self {
-            // The row is committed before its job is pushed; an order can be made a moment after its payment.
-            Self::UnknownOrder(_) | Self::Store(_) | Self::Payout(_) | Self::NotStored(_) => {
+            // The row is committed before its job is pushed; an order can be made a moment after its payment, and a refund be
+            // told of a moment before it.
+            Self::UnknownOrder(_) | Self::UnknownPayment(_) | Self::Store(_) | Self::Payout(_) | Self::NotStored(_) => {
                 JobError::Retry(self.into())
             }
             _ => JobError::Fail(self.into()),
@@ -203,5 +206,6 @@ mod tests {
         assert!(matches!(WorkError::NotVerified(id).decide(), JobError::Fail(_)));
         assert!(matches!(contract("x").decide(), JobError::Fail(_)));
         assert!(matches!(WorkError::UnknownOrder("order_1".to_owned()).decide(), JobError::Retry(_)));
+        assert!(matches!(WorkError::UnknownPayment("pay_1".to_owned()).decide(), JobError::Retry(_)));
     }
 }

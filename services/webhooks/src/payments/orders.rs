@@ -67,18 +67,22 @@ pub(super) async fn refund(
 ) -> Result<String, WorkError> {
     let known = payments::find(client, &refund.payment_id).await?.map(|(_, order)| order);
     let told = payment.filter(|payment| payment.id == refund.payment_id);
-    let order_id = known.or_else(|| told.and_then(|payment| payment.order_id.clone()));
-    let Some(order_id) = order_id else {
-        return Ok(format!("refund {} belongs to no order", refund.id));
+    let order_id = match (known, told) {
+        (Some(order_id), _) => order_id,
+        (None, Some(Payment { order_id: Some(order_id), .. })) => order_id.clone(),
+        (None, Some(_)) => return Ok(format!("refund {} belongs to no order", refund.id)),
+        // Only the payment says whose it is.
+        (None, None) => return Err(WorkError::UnknownPayment(refund.payment_id.clone())),
     };
     let order = orders::lock_by_provider_id(client, &order_id).await?;
-    let order = order.ok_or_else(|| WorkError::UnknownOrder(order_id.clone()))?;
+    let order = order.ok_or_else(|| WorkError::UnknownOrder(order_id))?;
     if let Some(payment) = told {
         // What is refunded was captured.
         note(client, &order, payment, state_of(None, payment)).await?;
     }
-    let (payment_id, _) =
-        payments::find(client, &refund.payment_id).await?.ok_or_else(|| WorkError::UnknownOrder(order_id.clone()))?;
+    let (payment_id, _) = payments::find(client, &refund.payment_id)
+        .await?
+        .ok_or_else(|| WorkError::UnknownPayment(refund.payment_id.clone()))?;
     let state = match refund.status.as_str() {
         "processed" => RefundState::Processed,
         "failed" => RefundState::Failed,

@@ -176,3 +176,22 @@ async fn an_event_of_an_unknown_order_is_retried_and_then_a_dead_letter_that_can
     shop.worked_off(1).await;
     assert_eq!(shop.text("SELECT status FROM orders").await, "fulfilled");
 }
+
+#[tokio::test]
+async fn a_refund_told_before_its_payment_is_retried_and_not_taken_for_one_of_no_order() {
+    let shop = Shop::open().await;
+    let (user, product) = (shop.shopper().await, shop.product(4).await);
+    shop.order(user, "order_1", product, 1).await;
+    shop.razorpay(&event("refund.processed", &[("refund", refund("rfnd_1", "pay_late", 49_900, "processed"))])).await;
+    eventually_true("it is a dead letter with its reason", SOON, async || {
+        shop.dead(domain::job::Queue::Payments).await.iter().any(|letter| letter.error.contains("pay_late"))
+    })
+    .await;
+    let entity = payment("pay_late", "order_1", 49_900, "captured");
+    shop.razorpay(&event("payment.captured", &[("payment", entity)])).await;
+    shop.worked_off(1).await;
+    let letter = shop.dead(domain::job::Queue::Payments).await.remove(0);
+    assert!(queue::admin::replay(&shop.kv(), domain::job::Queue::Payments, &letter.id, "test").await.unwrap());
+    shop.worked_off(2).await;
+    assert_eq!(shop.text("SELECT status FROM orders").await, "refunded");
+}
