@@ -120,6 +120,11 @@ pub async fn totals(client: &impl GenericClient, order: OrderId) -> Result<Total
     Ok(Totals { captured: row.try_get(0)?, refunded: row.try_get(1)? })
 }
 
+/// How many payments of an order were captured and went back whole.
+pub async fn count_returned(client: &impl GenericClient, order: OrderId) -> Result<i64, StoreError> {
+    Ok(query_one(client, sql!("payments/count_returned_of_order.sql"), &[&order]).await?.try_get(0)?)
+}
+
 /// The states of a dispute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DisputeState {

@@ -192,9 +192,8 @@ async fn settle(client: &impl GenericClient, order: &Locked, alerts: &Alerts) ->
             if status == "held" {
                 let detail =
                     format!("order {} waits for voucher codes; it is filled as soon as there are some", order.id);
-                alerts
-                    .raise(client, &format!("order:{}:held", order.id), "A paid order is out of stock", &detail)
-                    .await?;
+                let key = format!("{}:held", paying(client, order).await?);
+                alerts.raise(client, &key, "A paid order is out of stock", &detail).await?;
             }
             Ok(format!("order {} is {status}", order.id))
         }
@@ -253,10 +252,18 @@ pub(super) async fn fulfil(client: &impl GenericClient, order: &Locked) -> Resul
     Ok(status)
 }
 
+/// What an order's being paid is called: each time is told once. Its codes are other ones when it is paid again after all of its
+/// money went back, so those are told, too.
+async fn paying(client: &impl GenericClient, order: &Locked) -> Result<String, StoreError> {
+    let before = payments::count_returned(client, order.id).await?;
+    let first = format!("order:{}:paid", order.id);
+    Ok(if before == 0 { first } else { format!("{first}:{before}") })
+}
+
 /// The text message says that the order is paid; the mail brings the codes, so it waits for them.
 async fn tell(client: &impl GenericClient, order: &Locked, with_codes: bool) -> Result<(), StoreError> {
     let Some(user) = users::find(client, order.user_id).await? else { return Ok(()) };
-    let key = format!("order:{}:paid", order.id);
+    let key = paying(client, order).await?;
     let event_key: domain::jobs::EventKey =
         key.parse().map_err(|error| StoreError::WrongRow(format!("an order's event key: {error}")))?;
     if let (Some(to), true) = (user.email, with_codes) {
@@ -270,7 +277,10 @@ async fn tell(client: &impl GenericClient, order: &Locked, with_codes: bool) -> 
         };
         push_once(client, &job, Lane::Normal, &format!("email:{key}")).await?;
     }
-    if let Some(to) = user.mobile {
+    // What is held was said to be paid when it was.
+    if let Some(to) = user.mobile
+        && order.status != "held"
+    {
         let message = SmsMessage::OrderConfirmation { order_id: order.id, amount: order.total };
         let job = SendSms { event_key, to, user_id: Some(user.id), lang: user.lang, message };
         push_once(client, &job, Lane::Normal, &format!("sms:{key}")).await?;

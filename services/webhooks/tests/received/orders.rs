@@ -135,6 +135,56 @@ async fn a_refund_takes_unspent_codes_back() {
 }
 
 #[tokio::test]
+async fn an_order_that_is_paid_again_after_its_refund_brings_its_new_codes_to_the_shopper() {
+    let shop = Shop::open().await;
+    let (user, product) = (shop.shopper().await, shop.product(4).await);
+    shop.order(user, "order_1", product, 2).await;
+    let entity = payment("pay_1", "order_1", 99_800, "captured");
+    shop.razorpay(&event("payment.captured", &[("payment", entity.clone())])).await;
+    shop.worked_off(1).await;
+    let back = refund("rfnd_1", "pay_1", 99_800, "processed");
+    shop.razorpay(&event("refund.processed", &[("refund", back), ("payment", entity)])).await;
+    shop.worked_off(2).await;
+    assert_eq!(shop.text("SELECT status FROM orders").await, "refunded");
+    let again = payment("pay_2", "order_1", 99_800, "captured");
+    shop.razorpay(&event("payment.captured", &[("payment", again)])).await;
+    shop.worked_off(3).await;
+    assert_eq!(shop.text("SELECT status FROM orders").await, "fulfilled");
+    let held = "SELECT count(*) FROM voucher_codes WHERE order_item_id IS NOT NULL AND revoked_at IS NULL";
+    assert_eq!(shop.count(held).await, 2);
+    for kind in ["email.send", "sms.send"] {
+        let told = format!(
+            "SELECT count(DISTINCT payload ->> 'event_key') FROM outbox
+             WHERE kind = '{kind}' AND payload #>> '{{message,template}}' = 'order_confirmation'"
+        );
+        assert_eq!(shop.count(&told).await, 2, "{kind}: once for each time");
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_was_paid_twice_while_it_was_held_is_told_of_once() {
+    let shop = Shop::open().await;
+    let (user, product) = (shop.shopper().await, shop.product(0).await);
+    shop.order(user, "order_1", product, 1).await;
+    for number in 1..=2 {
+        let entity = payment(&format!("pay_{number}"), "order_1", 49_900, "captured");
+        shop.razorpay(&event("payment.captured", &[("payment", entity)])).await;
+        shop.worked_off(number).await;
+    }
+    let back = refund("rfnd_1", "pay_1", 49_900, "processed");
+    let entity = payment("pay_1", "order_1", 49_900, "refunded");
+    shop.razorpay(&event("refund.processed", &[("refund", back), ("payment", entity)])).await;
+    shop.worked_off(3).await;
+    assert_eq!(shop.text("SELECT status FROM orders").await, "held");
+    shop.add_codes(product, 1).await;
+    eventually_true("the order is filled", SOON, async || shop.text("SELECT status FROM orders").await == "fulfilled")
+        .await;
+    let told = "SELECT string_agg(kind, ' ' ORDER BY kind) FROM outbox
+                WHERE payload #>> '{message,template}' = 'order_confirmation'";
+    assert_eq!(shop.text(told).await, "email.send sms.send");
+}
+
+#[tokio::test]
 async fn money_that_is_not_enough_or_not_for_us_pays_nothing() {
     let shop = Shop::open().await;
     let (user, product) = (shop.shopper().await, shop.product(4).await);
