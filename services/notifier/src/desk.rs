@@ -26,6 +26,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::batch::{AsyncRun, BatchError, Batcher};
+use crate::deadline::Deadline;
 use crate::outcome::Outcome;
 use crate::policy::Policy;
 
@@ -37,6 +38,8 @@ const IN_HAND: Duration = Duration::from_secs(45);
 const LONGEST_DOUBT: Duration = Duration::from_hours(24);
 /// What a job waits when Postgres cannot be had.
 const STORE_PAUSE: Duration = Duration::from_secs(2);
+/// What a job waits when too many others were before it.
+const CROWDED_PAUSE: Duration = Duration::from_secs(2);
 
 /// What a try brought: who was asked, what they said, and the parts of an SMS.
 pub(crate) struct Tried {
@@ -136,13 +139,14 @@ impl Desk {
         }
     }
 
-    /// Delivers a message at most once. `attempt` asks a provider; it is called only when nobody can have the message.
-    /// `replayed_at`: when an operator put it back from the dead letters.
+    /// Delivers a message at most once. `attempt` asks a provider, and is back by `deadline`; it is called only when nobody can
+    /// have the message. `replayed_at`: when an operator put it back from the dead letters.
     pub(crate) async fn deliver(
         &self,
         message: Message,
         policy: Policy,
         replayed_at: Option<DateTime<Utc>>,
+        deadline: Deadline,
         attempt: impl AsyncFnOnce(NotificationId) -> Tried,
     ) -> queue::Outcome {
         let labels = Labels { channel: message.channel, address: message.address, template: message.template };
@@ -153,7 +157,9 @@ impl Desk {
                 tracing::info!(template = labels.template, "a message that was refused is tried again for an operator");
             }
         }
-        let claimed = self.may_claim.acquire().await;
+        let Some(claimed) = deadline.before(self.may_claim.acquire()).await else {
+            return Err(JobError::Defer(CROWDED_PAUSE, anyhow!("too many messages were before it")));
+        };
         let claim = self.claims.run(message).await.map_err(no_store)?;
         let (id, tries) = match claim {
             Claim::Send { id, attempt } => (id, attempt),
@@ -177,14 +183,18 @@ impl Desk {
                 return Ok(());
             }
         };
-        let place = self.may_ask.acquire().await;
+        let place = deadline.before(self.may_ask.acquire()).await;
         let now = SystemClock.now();
         if policy.is_stale(queued_at, now) {
             self.settle(Answer::of(id, provider, Settlement::Expired)).await?;
             self.count(&labels, "expired");
             return Ok(());
         }
-        let tried = attempt(id).await;
+        let tried = if place.is_some() {
+            attempt(id).await
+        } else {
+            Tried { provider, outcome: Outcome::too_late(), parts: None }
+        };
         drop((place, claimed));
         let asked_for_at = replayed_at.map_or(queued_at, |replayed_at| replayed_at.max(queued_at));
         let is_patient = now.signed_duration_since(asked_for_at) < PATIENCE;

@@ -23,6 +23,7 @@ use store::vouchers::Cipher;
 use telemetry::metrics::Histogram;
 
 use crate::dates::written;
+use crate::deadline::Deadline;
 use crate::desk::{Desk, Tried, store_error};
 use crate::email::letter::{Draft, Order, Shop};
 use crate::email::page::Pages;
@@ -71,6 +72,7 @@ pub(crate) struct Emails {
 
 impl Handler<SendEmail> for Emails {
     async fn handle(&self, job: SendEmail, context: JobContext) -> queue::Outcome {
+        let deadline = Deadline::of::<SendEmail>();
         let policy = Policy::from(&job.message);
         let order = self.order(&job).await?;
         let message = Message {
@@ -90,7 +92,9 @@ impl Handler<SendEmail> for Emails {
             per_day: self.throttle.per_day,
         };
         self.desk
-            .deliver(message, policy, context.replayed_at, async |id| self.send(id, &job, policy, order.as_ref()).await)
+            .deliver(message, policy, context.replayed_at, deadline, async |id| {
+                self.send(id, &job, policy, order.as_ref(), deadline).await
+            })
             .await
     }
 }
@@ -106,7 +110,14 @@ impl Emails {
         order.map(Some).ok_or_else(|| JobError::Fail(anyhow!("there is no order {order_id}")))
     }
 
-    async fn send(&self, id: NotificationId, job: &SendEmail, policy: Policy, order: Option<&Order>) -> Tried {
+    async fn send(
+        &self,
+        id: NotificationId,
+        job: &SendEmail,
+        policy: Policy,
+        order: Option<&Order>,
+        deadline: Deadline,
+    ) -> Tried {
         let unsubscribe = self.unsubscribe_link(id, policy.category);
         let draft = Draft {
             shop: &self.shop,
@@ -130,6 +141,7 @@ impl Emails {
         };
         let mail = Outgoing {
             id,
+            deadline,
             to: &job.to,
             to_name: job.name.as_deref(),
             from: &self.sender.address,
@@ -143,7 +155,8 @@ impl Emails {
         self.ask(&mail).await
     }
 
-    /// The second provider only when it is certain that the first did not take the mail, and will not within a minute.
+    /// The second provider only when it is certain that the first did not take the mail, and will not within a minute; and when
+    /// there is time left to hand it over.
     async fn ask(&self, mail: &Outgoing<'_>) -> Tried {
         let outcome = guarded(&self.first.circuit, self.first.provider.send(mail)).await;
         let first = Tried { provider: self.first.provider.name(), outcome, parts: None };
@@ -151,7 +164,7 @@ impl Emails {
         if matches!(first.outcome, Outcome::Accepted(_)) {
             standby.first_took();
         }
-        if !first.outcome.surely_not_taken() || first.outcome.is_soon_over() {
+        if !first.outcome.surely_not_taken() || first.outcome.is_soon_over() || mail.deadline.is_over() {
             return first;
         }
         tracing::warn!(notification.id = %mail.id, first = first.outcome.name(), "mail goes to the second provider");

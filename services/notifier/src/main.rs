@@ -6,6 +6,7 @@
 mod batch;
 mod command;
 mod dates;
+mod deadline;
 mod desk;
 mod email;
 mod mask;

@@ -42,6 +42,16 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    /// Nobody was asked: when it came to that, too little of the job's time was left.
+    pub(crate) fn too_late() -> Self {
+        Self::TryLater { reason: "too little time was left to ask".to_owned(), after: None, surely: true }
+    }
+
+    /// It was asked, and the time for its answer is over.
+    pub(crate) fn no_answer() -> Self {
+        Self::Unknown { reason: "no answer in time".to_owned() }
+    }
+
     /// The word in metrics.
     pub(crate) const fn name(&self) -> &'static str {
         match self {

@@ -19,6 +19,7 @@ use queue::{Circuit, Handler, JobContext, JobError};
 use store::notifications::{Channel, Message};
 use store::suppressions::AddressHash;
 
+use crate::deadline::Deadline;
 use crate::desk::{Desk, Tried};
 use crate::outcome::guarded;
 use crate::policy::Policy;
@@ -93,9 +94,10 @@ impl Texts {
         }
     }
 
-    async fn send(&self, id: NotificationId, job: &SendSms, composed: &Composed<'_>) -> Tried {
+    async fn send(&self, id: NotificationId, job: &SendSms, composed: &Composed<'_>, deadline: Deadline) -> Tried {
         let sms = Outgoing {
             id,
+            deadline,
             to: job.to,
             template_id: composed.flow,
             sender: &composed.text.sender_id,
@@ -108,6 +110,7 @@ impl Texts {
 
 impl Handler<SendSms> for Texts {
     async fn handle(&self, job: SendSms, context: JobContext) -> queue::Outcome {
+        let deadline = Deadline::of::<SendSms>();
         let policy = Policy::from(&job.message);
         let composed = match self.compose(&job) {
             Ok(composed) => composed,
@@ -140,6 +143,10 @@ impl Handler<SendSms> for Texts {
             per_hour: self.throttle.per_hour,
             per_day: self.throttle.per_day,
         };
-        self.desk.deliver(message, policy, context.replayed_at, async |id| self.send(id, &job, &composed).await).await
+        self.desk
+            .deliver(message, policy, context.replayed_at, deadline, async |id| {
+                self.send(id, &job, &composed, deadline).await
+            })
+            .await
     }
 }

@@ -7,12 +7,15 @@ use domain::contact::EmailAddress;
 use domain::ids::NotificationId;
 
 use super::letter::Letter;
+use crate::deadline::Deadline;
 use crate::outcome::Outcome;
 
 /// A rendered mail on its way out.
 #[derive(Debug)]
 pub(crate) struct Outgoing<'a> {
     pub(crate) id: NotificationId,
+    /// Until when it may be handed over, and an answer is of use.
+    pub(crate) deadline: Deadline,
     pub(crate) to: &'a EmailAddress,
     pub(crate) to_name: Option<&'a str>,
     pub(crate) from: &'a EmailAddress,
@@ -44,6 +47,6 @@ pub(crate) trait MailProvider: Send + Sync {
     /// The name in rows and metrics.
     fn name(&self) -> &'static str;
 
-    /// Asks it to take one mail.
+    /// Asks it to take one mail, until its deadline.
     async fn send(&self, mail: &Outgoing<'_>) -> Outcome;
 }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use config::{ExposeSecret, SecretString};
 use outbound::{Answer, Client, Method, StatusCode};
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout_at;
 
 use super::provider::{MailProvider, Outgoing};
 use crate::mask::without_addresses;
@@ -112,9 +113,10 @@ impl MailProvider for SendGrid {
             },
         };
         let request = self.http.request(Method::POST, &self.url).bearer_auth(self.key.expose_secret()).json(&body);
-        match self.http.send(request).await {
-            Ok(answer) => read(&answer),
-            Err(error) => error.into(),
+        match timeout_at(mail.deadline.answer(), self.http.send(request)).await {
+            Ok(Ok(answer)) => read(&answer),
+            Ok(Err(error)) => error.into(),
+            Err(_elapsed) => Outcome::no_answer(),
         }
     }
 }

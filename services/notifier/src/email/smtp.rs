@@ -23,6 +23,7 @@ pub(crate) use settings::Settings;
 use self::message::{Envelope, compose};
 use self::settings::Tls;
 use super::provider::{MailProvider, Outgoing};
+use crate::deadline::Deadline;
 use crate::mask::without_addresses;
 use crate::outcome::Outcome;
 
@@ -159,25 +160,33 @@ impl Smtp {
         self.parked.lock().unwrap_or_else(PoisonError::into_inner).push((connection, Instant::now()));
     }
 
-    async fn connect(&self) -> Result<AsyncSmtpConnection, Trouble> {
+    async fn connect(&self, deadline: Deadline) -> Result<AsyncSmtpConnection, Trouble> {
         let implicit = self.parameters.clone().filter(|_| self.tls == Tls::Implicit);
         let server = (self.host.as_str(), self.port);
         let opened = AsyncSmtpConnection::connect_tokio1(server, Some(self.limit), &self.hello, implicit, None);
-        let mut connection = self.in_time(Step::Connect, opened).await?;
+        let mut connection = self.in_time(Step::Connect, deadline, opened).await?;
         if self.tls == Tls::Upgraded
             && let Some(parameters) = self.parameters.clone()
         {
-            self.in_time(Step::Connect, connection.starttls(parameters, &self.hello)).await?;
+            self.in_time(Step::Connect, deadline, connection.starttls(parameters, &self.hello)).await?;
         }
         if let Some(credentials) = &self.credentials {
             let login = connection.auth(&[Mechanism::Plain, Mechanism::Login], credentials);
-            self.in_time(Step::Login, login).await?;
+            self.in_time(Step::Login, deadline, login).await?;
         }
         Ok(connection)
     }
 
-    async fn in_time<T>(&self, step: Step, call: impl Future<Output = Result<T, Error>>) -> Result<T, Trouble> {
-        match tokio::time::timeout(self.limit, call).await {
+    /// No step takes longer than a reply may take, and none before the message so long that there were no time left for that.
+    async fn in_time<T>(
+        &self,
+        step: Step,
+        deadline: Deadline,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Trouble> {
+        let last = if step == Step::Message { deadline.answer() } else { deadline.hand_over() };
+        let until = last.min(tokio::time::Instant::now() + self.limit);
+        match tokio::time::timeout_at(until, call).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(Trouble::new(step, &error)),
             Err(_elapsed) => Err(Trouble::timed_out(step)),
@@ -185,29 +194,34 @@ impl Smtp {
     }
 
     /// Sends on this connection and parks it; one that met any trouble is closed.
-    async fn transfer(&self, mut connection: AsyncSmtpConnection, mail: &Envelope) -> Result<(), Trouble> {
+    async fn transfer(
+        &self,
+        mut connection: AsyncSmtpConnection,
+        mail: &Envelope,
+        deadline: Deadline,
+    ) -> Result<(), Trouble> {
         let sender = Mail::new(Some(mail.from.clone()), Vec::new());
-        self.in_time(Step::Sender, connection.command(sender)).await?;
+        self.in_time(Step::Sender, deadline, connection.command(sender)).await?;
         let recipient = Rcpt::new(mail.to.clone(), Vec::new());
-        self.in_time(Step::Recipient, connection.command(recipient)).await?;
-        self.in_time(Step::Data, connection.command(Data)).await?;
-        self.in_time(Step::Message, connection.message(&mail.bytes)).await?;
+        self.in_time(Step::Recipient, deadline, connection.command(recipient)).await?;
+        self.in_time(Step::Data, deadline, connection.command(Data)).await?;
+        self.in_time(Step::Message, deadline, connection.message(&mail.bytes)).await?;
         self.park(connection);
         Ok(())
     }
 
-    async fn deliver(&self, mail: &Envelope) -> Result<(), Trouble> {
-        let Ok(_place) = self.places.acquire().await else {
+    async fn deliver(&self, mail: &Envelope, deadline: Deadline) -> Result<(), Trouble> {
+        let Some(Ok(_place)) = deadline.before(self.places.acquire()).await else {
             return Err(Trouble::timed_out(Step::Connect));
         };
         if let Some(connection) = self.unpark() {
-            match self.transfer(connection, mail).await {
+            match self.transfer(connection, mail, deadline).await {
                 Err(trouble) if trouble.is_stale() => {}
                 outcome => return outcome,
             }
         }
-        let connection = self.connect().await?;
-        self.transfer(connection, mail).await
+        let connection = self.connect(deadline).await?;
+        self.transfer(connection, mail, deadline).await
     }
 }
 
@@ -224,7 +238,7 @@ impl MailProvider for Smtp {
                 return Outcome::Refused { reason: problem.to_string(), bad_address: problem.is_about_receiver() };
             }
         };
-        match self.deliver(&envelope).await {
+        match self.deliver(&envelope, mail.deadline).await {
             Ok(()) => Outcome::Accepted(Some(envelope.id)),
             Err(trouble) => trouble.into(),
         }

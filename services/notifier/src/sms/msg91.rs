@@ -6,7 +6,9 @@ use domain::ids::NotificationId;
 use outbound::{Answer, Client, Method};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio::time::timeout_at;
 
+use crate::deadline::Deadline;
 use crate::mask::without_addresses;
 use crate::outcome::Outcome;
 
@@ -17,6 +19,8 @@ pub(crate) const NAME: &str = "msg91";
 #[derive(Debug)]
 pub(crate) struct Outgoing<'a> {
     pub(crate) id: NotificationId,
+    /// Until when an answer is of use.
+    pub(crate) deadline: Deadline,
     pub(crate) to: Mobile,
     /// MSG91's own id of the text.
     pub(crate) template_id: &'a str,
@@ -51,9 +55,10 @@ impl Msg91 {
         });
         let request =
             self.http.request(Method::POST, &self.url).header("authkey", self.key.expose_secret()).json(&body);
-        match self.http.send(request).await {
-            Ok(answer) => read(&answer),
-            Err(error) => error.into(),
+        match timeout_at(sms.deadline.answer(), self.http.send(request)).await {
+            Ok(Ok(answer)) => read(&answer),
+            Ok(Err(error)) => error.into(),
+            Err(_elapsed) => Outcome::no_answer(),
         }
     }
 }

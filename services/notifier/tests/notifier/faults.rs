@@ -83,6 +83,21 @@ async fn a_message_that_is_claimed_too_late_for_its_job_is_sent_by_the_next_try(
 }
 
 #[tokio::test]
+async fn a_message_for_which_no_place_became_free_in_time_is_sent_by_the_next_try() {
+    let post = Post::open_with(&[("EMAIL_CONCURRENCY", "1"), ("OUTBOUND_TIMEOUT_MS", "60000")]).await;
+    post.fault("sendgrid", "accept_then_timeout", json!({"ms": 60_000, "times": 1})).await;
+    for number in 0..2 {
+        post.push(&credited(&format!("cashback:{number}"), &format!("asha{number}@example.in"))).await;
+    }
+    eventually_true("of one nobody knows, and the other is sent", SOON, async || {
+        let sql = "SELECT string_agg(status, ' ' ORDER BY status) FROM notifications";
+        let states: Option<String> = post.client().await.query_one(sql, &[]).await.unwrap().get(0);
+        states.as_deref() == Some("sent unknown")
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn serial_a_process_that_dies_while_the_provider_answers_sends_no_second_mail() {
     let mut post = Post::open().await;
     post.fault("sendgrid", "latency", json!({"ms": 1200, "times": 20})).await;

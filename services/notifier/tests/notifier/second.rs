@@ -162,6 +162,22 @@ async fn a_mail_server_that_falls_silent_after_the_mail_is_asked_no_second_time(
 }
 
 #[tokio::test]
+async fn a_mail_server_that_is_slow_all_along_is_left_before_the_mail_and_asked_again() {
+    // Each reply is in time; all of them together take longer than the half minute of a job.
+    let post = Post::open_with_second(&[("SMTP_TIMEOUT_MS", "9000")]).await;
+    post.fault("sendgrid", "status", json!({"status": 503})).await;
+    for step in ["CONNECT", "AUTH", "MAIL", "RCPT"] {
+        post.fault("smtp", "latency", json!({"path_contains": step, "times": 1, "ms": 8000})).await;
+    }
+    post.push(&credited("cashback:1", "asha@example.in")).await;
+    eventually_true("it is sent by the next try", SOON * 2, async || {
+        post.status("cashback:1").await.is_some_and(|(status, _)| status == "sent")
+    })
+    .await;
+    assert_eq!(post.inbox("asha@example.in").await.len(), 1);
+}
+
+#[tokio::test]
 async fn an_address_that_does_not_exist_fails_for_good_and_is_not_tried_again() {
     let post = Post::open_with_second(&[]).await;
     post.fault("sendgrid", "status", json!({"status": 503})).await;
