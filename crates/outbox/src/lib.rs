@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use domain::ids::JobId;
-use domain::job::{Queue, UnknownQueue};
+use domain::job::Queue;
 use queue::{EnqueueError, Envelope, Producer};
 use store::outbox::{Waiting, claim, mark_relayed};
 use store::{Pool, StoreError};
@@ -33,9 +33,6 @@ enum RelayError {
     /// Redis did not take a job.
     #[error("a promised job could not be pushed")]
     Push(#[from] EnqueueError),
-    /// A row names a queue that this version does not know.
-    #[error("a promised job is for an unknown queue")]
-    Queue(#[from] UnknownQueue),
 }
 
 /// Passes promises on.
@@ -130,24 +127,23 @@ impl Relay {
     }
 
     async fn push(&self, row: &Waiting) -> Result<(), RelayError> {
-        let queue: Queue = row.queue.parse()?;
         let mut envelope = Envelope::new(JobId::from_uuid(row.id.as_uuid()), &row.kind, &row.payload);
         envelope.enqueued_at = Some(row.created_at);
         envelope.not_before = row.not_before;
-        let span = span(row, queue);
+        let span = span(row);
         // A kept trace shows the way through the outbox; another one is handed on as it came.
         let of_row = || row.carried.traceparent.clone();
         let passed = if span.is_none() { of_row() } else { span.in_scope(current_traceparent).or_else(of_row) };
         envelope.traceparent = passed.map(Into::into);
         envelope.correlation_id = row.carried.correlation_id.as_deref().map(Into::into);
-        self.producer.enqueue_envelope(queue, row.urgent, &envelope).instrument(span).await?;
-        self.relayed.add(1, &[KeyValue::new("queue", queue.name())]);
+        self.producer.enqueue_envelope(row.queue, row.urgent, &envelope).instrument(span).await?;
+        self.relayed.add(1, &[KeyValue::new("queue", row.queue.name())]);
         Ok(())
     }
 }
 
 /// The span of one push, where its trace is kept.
-fn span(row: &Waiting, queue: Queue) -> Span {
+fn span(row: &Waiting) -> Span {
     let Carried { traceparent: Some(traceparent), correlation_id } = &row.carried else { return Span::none() };
     let trail = Trail::of(Some(traceparent), correlation_id.as_deref());
     if !trail.is_kept() {
@@ -156,7 +152,7 @@ fn span(row: &Waiting, queue: Queue) -> Span {
     trail.open(|| {
         tracing::info_span!(
             parent: None, "outbox",
-            otel.kind = "producer", queue = queue.name(), job.id = %row.id, job.kind = row.kind
+            otel.kind = "producer", queue = row.queue.name(), job.id = %row.id, job.kind = row.kind
         )
     })
 }

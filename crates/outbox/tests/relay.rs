@@ -1,4 +1,5 @@
-//! Promises reach their lists, also past an outage of Redis, a queue that is full and a promise that is too big.
+//! Promises reach their lists, also past an outage of Redis, a queue that is full, a promise that is too big and one that is for a
+//! newer version.
 
 use std::time::Duration;
 
@@ -118,6 +119,27 @@ async fn a_promise_that_is_too_big_keeps_no_other_waiting() {
         eventually_true("the payout is there", SOON, async || waiting(Queue::Payments).await == 1).await;
         eventually_true("only the mail waits", SOON, async || lag(&client).await.unwrap().0 == 1).await;
         assert_eq!(waiting(Queue::Email).await, 0);
+        shutdown.cancel();
+    };
+    tokio::join!(relay, story);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promise_for_a_queue_of_a_newer_version_is_left_to_that_and_keeps_no_other_waiting() {
+    let (database, server) = (Database::start().await, Redis::start());
+    let (kv, pool) = (connect(&server, ("QUEUE_MAX_BYTES", "10000000")), database.pool());
+    let client = pool.get().await.unwrap();
+    let newer = "ALTER TABLE outbox DROP CONSTRAINT outbox_queue_check;
+                 INSERT INTO outbox (id, queue, kind, payload) VALUES (uuid_v7(), 'parcels', 'parcel.track', '{}')";
+    client.batch_execute(newer).await.unwrap();
+    push(&client, &StartPayout { withdrawal_id: WithdrawalId::generate() }, Lane::Normal).await.unwrap();
+
+    let shutdown = CancellationToken::new();
+    let relay = Relay::new(pool.clone(), Producer::new(kv.clone())).run(shutdown.clone());
+    let story = async {
+        let waiting = async |queue| admin::stats(&kv, queue).await.unwrap().waiting;
+        eventually_true("the payout is there", SOON, async || waiting(Queue::Payments).await == 1).await;
+        eventually_true("only the newer one waits", SOON, async || lag(&client).await.unwrap().0 == 1).await;
         shutdown.cancel();
     };
     tokio::join!(relay, story);

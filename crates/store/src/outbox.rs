@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use deadpool_postgres::GenericClient;
 use domain::ids::OutboxId;
-use domain::job::{Job, Queue};
+use domain::job::{Job, Queue, UnknownQueue};
 use serde_json::value::RawValue;
 use telemetry::propagation::Carried;
 
@@ -25,8 +25,8 @@ pub enum Lane {
 pub struct Waiting {
     /// The row, and the id that the job will have on its queue.
     pub id: OutboxId,
-    /// The queue's name.
-    pub queue: String,
+    /// Its queue.
+    pub queue: Queue,
     /// Whether it takes the fast lane.
     pub urgent: bool,
     /// The job's kind.
@@ -130,16 +130,22 @@ async fn insert<J: Job>(
     Ok(rows == 1)
 }
 
-/// Locks up to `limit` waiting rows for this transaction, but none for the queues in `full`; rows that another relay holds are
-/// passed over.
+/// The queues that rows are taken for: those that are not in `full`, and none that only a newer version knows. Its rows are left to
+/// it while both run.
+pub(crate) fn open_queues(full: &[Queue]) -> Vec<&'static str> {
+    Queue::ALL.into_iter().filter(|queue| !full.contains(queue)).map(Queue::name).collect()
+}
+
+/// Locks up to `limit` waiting rows for this transaction, but none for the queues in `full` or for one that is not known here; rows
+/// that another relay holds are passed over.
 pub async fn claim(client: &impl GenericClient, limit: i64, full: &[Queue]) -> Result<Vec<Waiting>, StoreError> {
-    let full: Vec<_> = full.iter().map(|queue| queue.name()).collect();
-    let rows = query(client, sql!("outbox/claim.sql"), &[&limit, &full]).await?;
+    let rows = query(client, sql!("outbox/claim.sql"), &[&limit, &open_queues(full)]).await?;
     rows.iter()
         .map(|row| {
+            let queue: String = row.try_get(1)?;
             Ok(Waiting {
                 id: row.try_get(0)?,
-                queue: row.try_get(1)?,
+                queue: queue.parse().map_err(|unknown: UnknownQueue| StoreError::WrongRow(unknown.to_string()))?,
                 urgent: row.try_get(2)?,
                 kind: row.try_get(3)?,
                 payload: row.try_get::<_, postgres_types::Json<Box<RawValue>>>(4)?.0,

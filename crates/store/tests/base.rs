@@ -1,6 +1,7 @@
 //! The schema itself: it applies once, every statement fits it, and the outbox keeps its promises.
 
 use domain::ids::WithdrawalId;
+use domain::job::Queue;
 use domain::jobs::payment::StartPayout;
 use store::outbox::{self, Lane};
 
@@ -57,7 +58,7 @@ async fn a_promised_job_is_handed_out_once_and_only_after_its_commit() {
     let first = reader.transaction().await.unwrap();
     let claimed = outbox::claim(&first, 10, &[]).await.unwrap();
     assert_eq!(claimed.len(), 1);
-    assert!(claimed[0].urgent && claimed[0].kind == "payout.start" && claimed[0].queue == "payments");
+    assert!(claimed[0].urgent && claimed[0].kind == "payout.start" && claimed[0].queue == Queue::Payments);
     let second = writer.transaction().await.unwrap();
     assert!(outbox::claim(&second, 10, &[]).await.unwrap().is_empty(), "a row that is held is passed over");
     outbox::mark_relayed(&first, &[claimed[0].id]).await.unwrap();

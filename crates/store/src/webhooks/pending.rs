@@ -6,6 +6,7 @@ use domain::ids::WebhookId;
 use domain::job::Queue;
 use telemetry::propagation::Carried;
 
+use crate::outbox::open_queues;
 use crate::statements::{query, query_one};
 use crate::{StoreError, sql};
 
@@ -26,16 +27,15 @@ pub struct Pending {
     pub created_at: DateTime<Utc>,
 }
 
-/// Locks, for this transaction, up to `limit` jobs that wait for longer than `seconds`, but none for the queues in `full`; those
-/// that another sweep holds are passed over.
+/// Locks, for this transaction, up to `limit` jobs that wait for longer than `seconds`, but none for the queues in `full` or for one
+/// that is not known here; those that another sweep holds are passed over.
 pub async fn claim_pending(
     client: &impl GenericClient,
     limit: i64,
     seconds: f64,
     full: &[Queue],
 ) -> Result<Vec<Pending>, StoreError> {
-    let full: Vec<_> = full.iter().map(|queue| queue.name()).collect();
-    let rows = query(client, sql!("webhooks/claim_pending.sql"), &[&limit, &seconds, &full]).await?;
+    let rows = query(client, sql!("webhooks/claim_pending.sql"), &[&limit, &seconds, &open_queues(full)]).await?;
     rows.iter()
         .map(|row| {
             let queue: String = row.try_get(1)?;

@@ -200,6 +200,22 @@ async fn a_queue_that_is_full_holds_up_no_other() {
 }
 
 #[tokio::test]
+async fn a_job_for_a_queue_of_a_newer_version_holds_up_no_other() {
+    let mut shop = Shop::open().await;
+    let newer = "ALTER TABLE webhook_pending DROP CONSTRAINT webhook_pending_queue_check;
+                 INSERT INTO webhook_pending (webhook_id, queue, kind, payload, created_at)
+                 VALUES (uuid_v7(), 'parcels', 'parcel.track', '{}', now() - interval '1 hour')";
+    shop.client().await.batch_execute(newer).await.unwrap();
+    // It has to wait, so that the sweep finds both together.
+    shop.redis.stop();
+    assert_eq!(shop.razorpay(&event("payment.captured", &[])).await, 200);
+    shop.redis.start_again();
+    shop.worked_off(1).await;
+    let pending = "SELECT count(*) FROM webhook_pending";
+    eventually_true("only the newer one waits", SOON, async || shop.count(pending).await == 1).await;
+}
+
+#[tokio::test]
 async fn a_body_that_never_ends_is_given_up() {
     let shop = Shop::open().await;
     let address = shop.url("").trim_start_matches("http://").to_owned();
