@@ -77,10 +77,16 @@ pub async fn set_status(client: &impl GenericClient, id: OrderId, status: &str) 
     Ok(execute(client, sql!("orders/set_status.sql"), &[&id, &status]).await? == 1)
 }
 
-/// Locks up to `limit` orders that wait for codes which are there now, the longest waiting first; those that another worker holds
-/// are passed over.
-pub async fn claim_held(client: &impl GenericClient, limit: i64) -> Result<Vec<Locked>, StoreError> {
-    query(client, sql!("orders/claim_held.sql"), &[&limit]).await?.iter().map(locked).collect()
+/// Up to `limit` orders that wait for codes which are there now, the longest waiting first.
+pub async fn list_held(client: &impl GenericClient, limit: i64) -> Result<Vec<OrderId>, StoreError> {
+    let rows = query(client, sql!("orders/list_held.sql"), &[&limit]).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// Locks an order that still waits for codes, unless another worker holds it.
+pub async fn lock_held(client: &impl GenericClient, id: OrderId) -> Result<Option<Locked>, StoreError> {
+    let row = query_opt(client, sql!("orders/lock_held.sql"), &[&id]).await?;
+    row.as_ref().map(locked).transpose()
 }
 
 fn locked(row: &Row) -> Result<Locked, StoreError> {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use store::{Pool, StoreError, orders};
+use domain::ids::OrderId;
+use store::{Client, Pool, StoreError, orders};
 use tokio_util::sync::CancellationToken;
 
 use super::orders::fulfil;
@@ -27,13 +28,29 @@ pub(crate) async fn fill(pool: Pool, shutdown: CancellationToken) {
 
 async fn turn(pool: &Pool) -> Result<(), StoreError> {
     let mut client = pool.get().await?;
-    let transaction = client.transaction().await?;
-    for order in orders::claim_held(&transaction, BATCH).await? {
-        let status = fulfil(&transaction, &order).await?;
-        if status != "held" {
-            tracing::info!(order.id = %order.id, status, "a held order was filled");
+    for id in orders::list_held(&client, BATCH).await? {
+        match fill_one(&mut client, id).await {
+            Err(error) if !error.is_transient() => {
+                tracing::error!(
+                    order.id = %id, error.chain = telemetry::chain(&error),
+                    "a held order cannot be filled"
+                );
+            }
+            filled => filled?,
         }
     }
+    Ok(())
+}
+
+/// Each in a transaction of its own: what is wrong with one is no other's trouble, and the products of two would be taken in a
+/// sequence in which workers can wait for each other.
+async fn fill_one(client: &mut Client, id: OrderId) -> Result<(), StoreError> {
+    let transaction = client.transaction().await?;
+    let Some(order) = orders::lock_held(&transaction, id).await? else { return Ok(()) };
+    let status = fulfil(&transaction, &order).await?;
     transaction.commit().await?;
+    if status != "held" {
+        tracing::info!(order.id = %id, status, "a held order was filled");
+    }
     Ok(())
 }

@@ -82,6 +82,28 @@ async fn orders_that_cannot_be_filled_keep_no_other_from_its_codes() {
 }
 
 #[tokio::test]
+async fn a_held_order_with_which_something_is_wrong_keeps_no_other_from_being_filled() {
+    let shop = Shop::open().await;
+    let (user, product) = (shop.shopper().await, shop.product(0).await);
+    for number in 0..2 {
+        let order = format!("order_{number}");
+        shop.order(user, &order, product, 1).await;
+        let entity = payment(&format!("pay_{number}"), &order, 49_900, "captured");
+        shop.razorpay(&event("payment.captured", &[("payment", entity)])).await;
+        shop.worked_off(number + 1).await;
+    }
+    assert_eq!(shop.count("SELECT count(*) FROM orders WHERE status = 'held'").await, 2);
+    let wrong = "ALTER TABLE orders ADD CHECK (provider_order_id <> 'order_0' OR status <> 'fulfilled')";
+    shop.client().await.batch_execute(wrong).await.unwrap();
+    shop.add_codes(product, 2).await;
+    eventually_true("the other is filled", SOON, async || {
+        shop.text("SELECT status FROM orders WHERE provider_order_id = 'order_1'").await == "fulfilled"
+    })
+    .await;
+    assert_eq!(shop.count("SELECT count(*) FROM orders WHERE status = 'held'").await, 1);
+}
+
+#[tokio::test]
 async fn forty_orders_at_once_never_share_a_code() {
     let shop = Shop::open().await;
     let (user, product) = (shop.shopper().await, shop.product(70).await);

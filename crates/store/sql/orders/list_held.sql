@@ -1,5 +1,5 @@
 -- Only those that can be filled: else so many that cannot would keep all later ones from their turn. An order has a line a product.
-SELECT id, user_id, status, total_paise
+SELECT id
 FROM orders
 WHERE status = 'held' AND (
     SELECT bool_and(products.kind <> 'voucher' OR order_items.quantity <= (
@@ -11,4 +11,4 @@ WHERE status = 'held' AND (
     ))
     FROM order_items JOIN products ON products.id = order_items.product_id
     WHERE order_items.order_id = orders.id)
-ORDER BY paid_at LIMIT $1 FOR UPDATE SKIP LOCKED
+ORDER BY paid_at LIMIT $1
