@@ -11,11 +11,17 @@ use kv::redis::{self, RedisError, Value};
 use crate::layout::Layout;
 use crate::scripts::{CALL_LIMIT, INTAKE_PUT, INTAKE_TAKE, call, run};
 
-/// Moves what waits on `list`, 500 at a time.
-pub(crate) async fn empty(redis: &mut Connection, list: &str, layout: &Layout) -> Result<(), RedisError> {
+/// Moves what waits on `list`, 500 at a time; says by `lives` that it goes on.
+pub(crate) async fn empty(
+    redis: &mut Connection,
+    list: &str,
+    layout: &Layout,
+    lives: impl Fn(),
+) -> Result<(), RedisError> {
     let aside = format!("{{{list}}}:aside");
     let seen = kv::keys::of_queue(layout.queue, "intake");
     loop {
+        lives();
         let mut take = call(&INTAKE_TAKE, &[list, &aside]);
         take.arg(JobId::generate().to_string());
         let mut taken = run::<Vec<Value>>(redis, &INTAKE_TAKE, &take).await?.into_iter();

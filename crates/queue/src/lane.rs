@@ -223,6 +223,7 @@ impl Lane {
     async fn work(&mut self, next_tick: &mut Instant, shutdown: &CancellationToken) -> Result<(), RedisError> {
         if Instant::now() >= *next_tick {
             *next_tick = Instant::now() + self.tick().await?;
+            self.vitals.looped(self.slot);
         }
         self.start();
         self.write_outcomes().await?;

@@ -227,6 +227,7 @@ impl Lane {
             .collect();
         let mut found = Vec::with_capacity(lost.len());
         for chunk in lost.chunks(CALL_LIMIT) {
+            self.vitals.looped(self.slot);
             let mut read = redis::cmd("HMGET");
             read.arg(&self.inflight);
             chunk.iter().for_each(|(field, _)| {

@@ -34,6 +34,7 @@ impl Lane {
     /// Writes all outcomes that are not simply "done".
     pub(super) async fn write_outcomes(&mut self) -> Result<(), RedisError> {
         while !self.ledger.other.is_empty() {
+            self.vitals.looped(self.slot);
             let layout = &self.layout;
             let mut cmd = call(
                 &SETTLE,

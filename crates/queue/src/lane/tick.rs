@@ -56,7 +56,8 @@ impl Lane {
             self.reap(&dead).await?;
         }
         if let Some(list) = &self.layout.intake {
-            intake::empty(&mut self.redis, list, &self.layout).await?;
+            let (vitals, slot) = (&self.vitals, self.slot);
+            intake::empty(&mut self.redis, list, &self.layout, || vitals.looped(slot)).await?;
         }
         self.suspects = suspects;
         // A wake-up that was lost costs no more than a tick.
@@ -93,11 +94,14 @@ impl Lane {
     /// Hands on what a dead lease had in hand.
     async fn reap(&mut self, dead: &str) -> Result<(), RedisError> {
         for _ in 0..REAPS {
+            // Each call is short enough for the loop to live; twenty at a slow Redis are not.
+            self.vitals.looped(self.slot);
             let layout = &self.layout;
             let inflight = layout.inflight(dead);
             let mut cmd = call(&REAP, &[&layout.leases, &inflight, &layout.suspects, &layout.counts, &layout.turns]);
             cmd.arg(dead);
             let (moved, more): (i64, i64) = run(&mut self.redis, &REAP, &cmd).await?;
+            self.vitals.answered(self.slot);
             if moved > 0 {
                 tracing::warn!(
                     queue = %self.layout.queue, lease = dead, jobs = moved,
