@@ -6,7 +6,7 @@ use domain::ids::{OrderId, OrderItemId, ProductId, UserId};
 use domain::money::Paise;
 use tokio_postgres::Row;
 
-use crate::statements::{execute, query, query_one, query_opt};
+use crate::statements::{execute, query, query_opt};
 use crate::{StoreError, sql};
 
 /// Why an order was not made.
@@ -23,7 +23,8 @@ pub enum OrderError {
     OutOfRange,
 }
 
-/// Makes an order at today's prices; gives its total. `provider_order_id` is Razorpay's `order_…`.
+/// Makes an order at today's prices; gives its total. `provider_order_id` is Razorpay's `order_…`. A price that changes meanwhile
+/// changes neither the total nor the line.
 pub async fn create(
     client: &impl GenericClient,
     id: OrderId,
@@ -41,11 +42,11 @@ pub async fn create(
             .checked_mul(i64::from(*quantity))
             .and_then(|line| total.checked_add(line))
             .ok_or(OrderError::OutOfRange)?;
-        items.push((OrderItemId::generate(), *product, *quantity));
+        items.push((OrderItemId::generate(), *product, *quantity, price));
     }
     execute(client, sql!("orders/insert.sql"), &[&id, &user, &total, &provider_order_id]).await?;
-    for (item, product, quantity) in items {
-        query_one(client, sql!("orders/insert_item.sql"), &[&item, &id, &product, &quantity]).await?;
+    for (item, product, quantity, price) in items {
+        execute(client, sql!("orders/insert_item.sql"), &[&item, &id, &product, &quantity, &price]).await?;
     }
     Ok(Paise::new(total))
 }

@@ -8,6 +8,7 @@ mod guards;
 mod histories;
 mod ledger;
 mod orderings;
+mod orders;
 mod poster;
 mod shop;
 mod withdrawals;
