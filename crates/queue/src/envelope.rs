@@ -7,6 +7,8 @@ use domain::ids::JobId;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use crate::unreadable::unreadable;
+
 /// A job on a list. Unknown fields are ignored; `null` counts as absent.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Envelope<'a> {
@@ -87,9 +89,15 @@ fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(des
 /// Why bytes are no job.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvelopeError {
-    /// They are not JSON of the right form.
+    /// They are not JSON of the right form. What serde says of it, without the input that it quotes.
     #[error("not a job: {0}")]
-    Unreadable(#[from] serde_json::Error),
+    Unreadable(String),
+}
+
+impl From<serde_json::Error> for EnvelopeError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Unreadable(unreadable(&error))
+    }
 }
 
 impl<'a> Envelope<'a> {

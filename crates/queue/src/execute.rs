@@ -178,7 +178,7 @@ pub(crate) async fn run_one(shop: &Shop, claimed: Claimed) -> Finished {
     let envelope = match Envelope::parse(&claimed.body) {
         Ok(envelope) => envelope,
         Err(error) => {
-            return finished("unknown", bury(&claimed, None, "unreadable", &unreadable(&error), now), None, 0);
+            return finished("unknown", bury(&claimed, None, "unreadable", &error.to_string(), now), None, 0);
         }
     };
     let kind = match admit(shop, &envelope, &claimed, now) {
@@ -237,7 +237,7 @@ pub(crate) async fn run_many(shop: &Shop, claimed: Vec<Claimed>) -> Vec<Finished
     for job in &claimed {
         match Envelope::parse(&job.body) {
             Err(error) => {
-                finished.push(note(job, "unknown", bury(job, None, "unreadable", &unreadable(&error), now), None, 0));
+                finished.push(note(job, "unknown", bury(job, None, "unreadable", &error.to_string(), now), None, 0));
             }
             Ok(envelope) => match admit(shop, &envelope, job, now) {
                 Err(refused) => {

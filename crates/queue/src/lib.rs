@@ -104,4 +104,5 @@ pub use envelope::{Envelope, EnvelopeError, Failure, Replay};
 pub use handler::{BatchHandler, BatchPolicy, Handler, JobContext, JobError, Outcome};
 pub use producer::{Enqueue, EnqueueError, Producer};
 pub use settings::{OutagePolicy, Rate, WorkerSettings};
+pub use unreadable::unreadable;
 pub use worker::{Worker, WorkerBuilder, WorkerError, WorkerHealth};

@@ -1,8 +1,8 @@
 //! What is wrong with bytes that cannot be read, without what they say: a payload holds addresses and codes, and errors of JSON
 //! quote what they found.
 
-/// The text of an error of JSON, with everything that it quotes from the input left out.
-pub(crate) fn unreadable(error: &dyn std::error::Error) -> String {
+/// The text of an error of JSON, with everything that it quotes from the input left out: for logs, rows and dead letters.
+pub fn unreadable(error: &dyn std::error::Error) -> String {
     let text = error.to_string();
     // Names of missing fields and expected variants are ours; what was found instead is not.
     let (found, expected) = text.split_once(", expected").map_or((text.as_str(), None), |(a, b)| (a, Some(b)));

@@ -117,10 +117,17 @@ pub(crate) enum Rejection {
 /// Why verified content cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Malformed {
+    /// What serde says of it, without the input that it quotes.
     #[error("not JSON of the expected form: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(String),
     #[error("{0}")]
     Other(&'static str),
+}
+
+impl From<serde_json::Error> for Malformed {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(queue::unreadable(&error))
+    }
 }
 
 /// What is to be done because of a webhook.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use testkit::eventually_true;
+use testkit::{eventually, eventually_true};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::events::{event, payment};
@@ -48,6 +48,21 @@ async fn malformed_content_is_told_only_to_who_can_sign_and_is_logged() {
     // A later, good delivery under the same id is not a duplicate of the bad one.
     assert_eq!(shop.razorpay_as("evt00000000", UNKNOWN).await, 200);
     assert_eq!(shop.count("SELECT count(*) FROM webhook_logs WHERE verdict = 'accepted'").await, 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_not_quoted() {
+    let mut shop = Shop::open().await;
+    assert_eq!(shop.razorpay(r#""planted-text""#).await, 400);
+    let mut entity = payment("pay_1", "order_1", 49_900, "captured");
+    entity["amount"] = "planted-amount".into();
+    assert_eq!(shop.razorpay(&event("payment.captured", &[("payment", entity)])).await, 200);
+    let letter = eventually("a dead letter", SOON, async || shop.dead(domain::job::Queue::Payments).await.pop()).await;
+    assert_eq!(letter.error.matches("expected i64").count(), 1, "{}", letter.error);
+    let reason = shop.text("SELECT reason FROM webhook_logs WHERE verdict = 'malformed'").await;
+    assert!(reason.contains("expected struct"), "{reason}");
+    let told = reason + &letter.error + &shop.service().logs();
+    assert!(!told.contains("planted"), "{told}");
 }
 
 #[tokio::test]
