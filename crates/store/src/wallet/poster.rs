@@ -10,6 +10,8 @@ use std::sync::{Mutex, PoisonError};
 
 use domain::wallet::Transfer;
 use futures_util::future::join_all;
+use serde_json::Value;
+use telemetry::propagation::current_correlation;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::yield_now;
 
@@ -49,7 +51,7 @@ impl Poster {
     pub async fn post(&self, transfer: &Transfer) -> Outcome {
         loop {
             let (answer, mut told) = oneshot::channel();
-            self.queue().push_back(Waiting { transfer: transfer.clone(), answer });
+            self.queue().push_back(Waiting { transfer: noted(transfer), answer });
             // Ends when somebody has posted it; begins anew when whoever was about to was cancelled.
             loop {
                 let lane = tokio::select! {
@@ -110,6 +112,16 @@ impl Poster {
     async fn post_one(&self, transfer: &Transfer) -> Outcome {
         post(&self.pool.get().await?, transfer).await
     }
+}
+
+/// The transfer, with what its caller belongs to in its reason. Whoever posts it belongs to something else, and leaves alone what is
+/// said: also that it is nothing.
+fn noted(transfer: &Transfer) -> Transfer {
+    let mut transfer = transfer.clone();
+    if let Value::Object(reason) = &mut transfer.reason {
+        reason.entry("correlation_id").or_insert_with(|| current_correlation().into());
+    }
+    transfer
 }
 
 /// Whether each moves a wallet, and none the same as another.

@@ -9,6 +9,7 @@ use domain::wallet::{Account, Transfer, TransferKind};
 use futures_util::future::join_all;
 use serde_json::json;
 use store::wallet::{self, LedgerError, Posted, Poster};
+use telemetry::Trail;
 
 use crate::shop::{Shop, balance, count};
 
@@ -198,4 +199,26 @@ async fn callers_with_wallets_of_their_own_each_hear_of_theirs() {
     let transactions: i64 = client.query_one(transactions, &[]).await.unwrap().get(0);
     assert!(transactions < 80, "160 postings in {transactions} transactions are not gathered");
     assert!(wallet::drift(&client, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn each_entry_says_what_its_own_caller_belongs_to() {
+    let shop = Shop::open().await;
+    let asha = shop.shopper("asha").await;
+    let poster = Arc::new(Poster::new(shop.pool.clone()));
+    let callers = (0..64).map(|number| {
+        let (poster, transfer) = (Arc::clone(&poster), credit(asha, 1, &format!("k{number}")));
+        let work = async move { poster.post(&transfer).await };
+        let story = format!("story-{number}");
+        tokio::spawn(async move {
+            // Every fourth belongs to nothing.
+            if number % 4 == 0 { work.await } else { Trail::of(None, Some(&story)).scope(work).await }
+        })
+    });
+    for answer in join_all(callers).await {
+        answer.unwrap().unwrap();
+    }
+    let wrong = "wallet_transactions WHERE reason->>'correlation_id' IS DISTINCT FROM
+                 CASE WHEN substr(idempotency_key, 2)::int % 4 > 0 THEN 'story-' || substr(idempotency_key, 2) END";
+    assert_eq!((count(&shop, "wallet_transactions").await, count(&shop, wrong).await), (64, 0));
 }
