@@ -103,7 +103,7 @@ impl Pusher {
     pub(crate) fn start(settings: &Settings, pool: &Pool, kv: &Kv, tasks: &TaskTracker) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
         let room = Arc::new(Semaphore::new(WAITING));
-        let desk = Desk {
+        let pushing = PushLoop {
             pool: pool.clone(),
             kv: kv.clone(),
             producer: Producer::new(kv.clone()),
@@ -113,7 +113,7 @@ impl Pusher {
             pushed: Vec::new(),
             down: false,
         };
-        tasks.spawn(desk.run(receiver));
+        tasks.spawn(pushing.run(receiver));
         Self { sender, room }
     }
 
@@ -136,7 +136,8 @@ impl Pusher {
     }
 }
 
-struct Desk {
+/// The task behind a [`Pusher`].
+struct PushLoop {
     pool: Pool,
     kv: Kv,
     producer: Producer,
@@ -147,7 +148,7 @@ struct Desk {
     down: bool,
 }
 
-impl Desk {
+impl PushLoop {
     async fn run(mut self, mut receiver: mpsc::UnboundedReceiver<Vec<Arrived>>) {
         let (mut forget_at, mut push_at) = (Instant::now(), Instant::now());
         loop {
