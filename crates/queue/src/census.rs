@@ -45,13 +45,6 @@ impl Census {
         self.counts.get(name).copied().unwrap_or(0)
     }
 
-    /// All that was ever enqueued, by whomever, as far as it shows: taken or still waiting, less what went back.
-    #[must_use]
-    pub fn enqueued(&self) -> u64 {
-        (self.count("taken") + self.waiting + self.urgent + self.count("scheduled"))
-            .saturating_sub(self.count("returned"))
-    }
-
     /// Jobs that should be somewhere and are not (positive), or are twice (negative). It is 0 unless somebody or something
     /// meddled with the lists, or Redis forgot.
     #[must_use]

@@ -64,7 +64,7 @@ impl Composed<'_> {
 
     /// Parts that are billed.
     pub(crate) fn parts(&self) -> i16 {
-        cost(self.text, &self.values).0
+        cost(self.text, &self.values)
     }
 }
 

@@ -2,7 +2,7 @@
 //! saved, when the notifier starts, and before each message.
 
 use super::dlt::{Category, Kind, Piece, fill, kinds, pieces};
-use super::segments::{Encoding, first_outside_gsm7, measure};
+use super::segments::{first_outside_gsm7, measure};
 
 /// A registered text with what the linter has to know of us.
 #[derive(Debug, Clone)]
@@ -357,10 +357,9 @@ fn ends_like_a_host(host: &str) -> bool {
         .any(|end| host.ends_with(&format!(".{end}")))
 }
 
-/// What a message costs: its parts, and whether it had to be UCS-2.
-pub(crate) fn cost(text: &Registered, values: &[String]) -> (i16, Encoding) {
-    let size = measure(&fill(&text.body, values));
-    (size.parts, size.encoding)
+/// The parts that a message is billed as.
+pub(crate) fn cost(text: &Registered, values: &[String]) -> i16 {
+    measure(&fill(&text.body, values)).parts
 }
 
 #[cfg(test)]
