@@ -30,7 +30,10 @@ pub(crate) async fn follow(pool: Pool, catalogue: Catalogue, end: CancellationTo
         };
         match outcome {
             Err(error) if !told => {
-                tracing::warn!(error.chain = telemetry::chain(&error), "changes of the catalogue are not heard; caches hold for their time only");
+                tracing::warn!(
+                    error.chain = telemetry::chain(&error),
+                    "changes of the catalogue are not heard; caches hold for their time only"
+                );
                 told = true;
             }
             Err(_told) => {}

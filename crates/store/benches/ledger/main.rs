@@ -125,7 +125,9 @@ async fn postings(shop: &Shop, writers: usize, round: usize) -> f64 {
         let mut count = 0;
         while begin.elapsed() < PERIOD {
             let number = writer * 7_919 + count * 31;
-            wallet::post(&client, &credit(shop.user(number), format!("one:{writers}:{round}:{writer}:{count}"))).await.unwrap();
+            wallet::post(&client, &credit(shop.user(number), format!("one:{writers}:{round}:{writer}:{count}")))
+                .await
+                .unwrap();
             count += 1;
         }
         count
