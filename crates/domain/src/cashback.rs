@@ -37,7 +37,8 @@ impl CashbackStatus {
     }
 }
 
-/// What was promised at the click, and what the rules left of it. Fixed when the transaction is first seen.
+/// What was promised at the click, and what the rules left of it. Fixed when the transaction is first seen; a rise that comes later
+/// has to find its room [`within`](Self::within) the caps besides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
     /// The shopper's share of the commission.
@@ -51,6 +52,23 @@ impl Terms {
     pub fn cashback(self, commission: Paise) -> Result<Paise, MoneyError> {
         let share = commission.share(self.rate)?;
         Ok(self.cap.map_or(share, |cap| share.min(cap)))
+    }
+
+    /// Whether a cashback is to have more of the caps than it has of them: its commission rose, or it comes back from a decline.
+    pub fn asks_for_more(
+        self,
+        before: &Standing,
+        status: TransactionStatus,
+        commission: Paise,
+    ) -> Result<bool, MoneyError> {
+        Ok(status != TransactionStatus::Declined && self.cashback(commission)? > before.used())
+    }
+
+    /// The terms of such a rise: no more than what others leave of the caps. What the cashback has of them already stays promised.
+    #[must_use]
+    pub fn within(self, before: &Standing, left: Option<Paise>) -> Self {
+        let room = left.map(|left| left.max(before.used()));
+        Self { cap: [self.cap, room].into_iter().flatten().min(), ..self }
     }
 }
 
@@ -109,6 +127,15 @@ impl Standing {
     #[must_use]
     pub fn due(&self) -> Paise {
         if self.status.is_credited() { self.amount } else { Paise::ZERO }
+    }
+
+    /// What it has of the caps: nothing while it is declined.
+    #[must_use]
+    pub const fn used(&self) -> Paise {
+        match self.status {
+            CashbackStatus::Declined | CashbackStatus::Reversed => Paise::ZERO,
+            _ => self.amount,
+        }
     }
 }
 
@@ -296,6 +323,41 @@ mod tests {
         assert_eq!(Limits::default().left(used).unwrap(), None);
     }
 
+    #[test]
+    fn a_rise_finds_its_room_within_the_caps_and_lowers_nothing() {
+        let promised = terms(5_000, Some(7_000));
+        let (standing, _) = run(&[news(TransactionStatus::Confirmed, 10_000)], promised);
+        let standing = standing.unwrap();
+        let asks = |status, commission| promised.asks_for_more(&standing, status, Paise::new(commission)).unwrap();
+        assert!(asks(TransactionStatus::Payable, 10_002));
+        assert!(!asks(TransactionStatus::Payable, 10_000) && !asks(TransactionStatus::Declined, 20_000));
+        let room = |left: i64| promised.within(&standing, Some(Paise::new(left))).cashback(Paise::new(20_000)).unwrap();
+        assert_eq!((room(9_000), room(6_000), room(0)), (Paise::new(7_000), Paise::new(6_000), Paise::new(5_000)));
+        assert_eq!(promised.within(&standing, None), promised);
+
+        let (declined, _) = run(&[news(TransactionStatus::Declined, 10_000)], promised);
+        let declined = declined.unwrap();
+        assert!(promised.asks_for_more(&declined, TransactionStatus::Confirmed, Paise::new(10_000)).unwrap());
+        assert_eq!(promised.within(&declined, Some(Paise::ZERO)).cap, Some(Paise::ZERO));
+    }
+
+    /// Purchases that share caps: all of them the month's, two and two a click's, and crosswise an order's.
+    type Shared = [Option<(Terms, Standing)>; 4];
+
+    fn sum(shared: &Shared, counts: impl Fn(usize) -> bool) -> Paise {
+        let counted = shared.iter().enumerate().filter(|(place, _)| counts(*place)).filter_map(|(_, one)| *one);
+        counted.fold(Paise::ZERO, |sum, (_, standing)| sum.checked_add(standing.used()).unwrap())
+    }
+
+    /// What counts against the caps of one of them, without what `is_left_out`.
+    fn used(shared: &Shared, place: usize, is_left_out: impl Fn(usize) -> bool) -> Used {
+        Used {
+            click: sum(shared, |other| other / 2 == place / 2 && !is_left_out(other)),
+            order: sum(shared, |other| other % 2 == place % 2 && !is_left_out(other)),
+            month: sum(shared, |other| !is_left_out(other)),
+        }
+    }
+
     fn any_news() -> impl Strategy<Value = News> {
         let status = prop::sample::select(TransactionStatus::ALL.to_vec());
         (status, any::<bool>(), -500_i64..2_000_000, any::<bool>()).prop_map(|(status, funded, commission, held)| {
@@ -304,6 +366,37 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_shares_caps_never_exceeds_them_and_nothing_promised_is_lowered_by_them(
+            caps in prop::array::uniform3(prop::option::of(0..1_500_000_i64)),
+            history in prop::collection::vec((0..4_usize, any_news()), 1..40),
+        ) {
+            let [click, order, month] = caps.map(|cap| cap.map(Paise::new));
+            let limits = Limits { click, order, month };
+            let mut shared: Shared = [None; 4];
+            for (place, news) in history {
+                let left = limits.left(used(&shared, place, |other| other == place)).unwrap();
+                let (fixed, before) = match shared[place] {
+                    Some((terms, standing)) => (terms, Some(standing)),
+                    None => (Terms { cap: left, ..terms(5_000, None) }, None),
+                };
+                let rises = before.filter(|before| {
+                    fixed.asks_for_more(before, news.status, news.commission).unwrap()
+                });
+                let terms = rises.map_or(fixed, |before| fixed.within(&before, left));
+                let Some(step) = step(before.as_ref(), terms, &news).unwrap() else { continue };
+                shared[place] = Some((fixed, step.standing));
+                let used = used(&shared, place, |_nobody| false);
+                for (cap, used) in [(click, used.click), (order, used.order), (month, used.month)] {
+                    prop_assert!(cap.is_none_or(|cap| used <= cap), "{used:?} of {cap:?}");
+                }
+                if let Some(before) = before && news.status != TransactionStatus::Declined {
+                    let due = fixed.cashback(news.commission).unwrap();
+                    prop_assert!(step.standing.amount >= due.min(before.used()));
+                }
+            }
+        }
+
         #[test]
         fn the_wallet_always_holds_what_is_due(
             history in prop::collection::vec(any_news(), 1..12), rate in 0..=10_000_i32, cap in prop::option::of(0..100_000_i64),

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Days, Utc};
 use deadpool_postgres::GenericClient;
-use domain::cashback::{CashbackStatus, Limits, News, Notice, Standing, Step, Terms, Used, step};
+use domain::cashback::{CashbackStatus, News, Notice, Standing, Step, Terms, step};
 use domain::ids::{CashbackId, ClickId, MerchantId, TransactionId, UserId, WalletTransactionId};
 use domain::money::{BasisPoints, MoneyError, Paise};
 use domain::wallet::{Account, Transfer, TransferKind};
@@ -12,7 +12,7 @@ use futures_util::future::{try_join, try_join3};
 use serde_json::json;
 use telemetry::propagation::Carried;
 
-use super::limits::{self, Rules};
+use super::limits::{self, Claim, Rules};
 use super::notices::{self, Telling};
 use super::settle::{SettleError, count};
 use crate::clicks::{self, Click};
@@ -41,6 +41,7 @@ struct Kept {
     rule_version: i32,
     held_until: Option<DateTime<Utc>>,
     confirmed_at: Option<DateTime<Utc>>,
+    bought_at: DateTime<Utc>,
 }
 
 /// A change to write.
@@ -83,24 +84,35 @@ pub(super) async fn award(
     // The lock is asked for first: what is read behind it stays as it is read.
     let ((), mut kept, rules) =
         try_join3(wallet::lock(client, &users), standings(client, awards), limits::rules(client)).await?;
-    let mut budget =
-        limits::Budget::of(client, awards, &rules, |award| kept.contains_key(&award.transaction.id)).await?;
+    let claims = awards.iter().map(|award| claim(award, kept.get(&award.transaction.id)));
+    let claims = claims.collect::<Result<Vec<_>, _>>()?;
+    let mut budget = limits::Budget::of(client, &claims, &rules).await?;
     let mut written = Vec::new();
-    for award in awards {
-        let transaction = award.transaction;
-        let wrong = |_error: MoneyError| SettleError::Amount(transaction.external_id.clone());
-        let before = kept.remove(&transaction.id);
+    for claim in &claims {
+        let award = claim.award;
+        let wrong = |_error: MoneyError| SettleError::Amount(award.transaction.external_id.clone());
+        let before = kept.remove(&award.transaction.id);
+        let has = before.map_or(Paise::ZERO, |before| before.standing.used());
         let base = match (before, award.click) {
-            (Some(kept), _) => kept,
-            (None, Some(click)) => budget.open(award, click, &rules).map_err(wrong)?,
+            (Some(before), _) => before,
+            (None, Some(click)) => {
+                let rule = limits::in_force(&rules, click.clicked_at);
+                begin(award, click, rule, budget.left(claim, rule, has).map_err(wrong)?)
+            }
             // The shopper was deleted between click and report; the click was matched all the same.
             (None, None) => continue,
         };
-        let standing = (base.standing.revision > 0).then_some(base.standing);
-        if let Some(change) = change(award, base, standing, &rules, now).map_err(wrong)? {
-            if standing.is_none() {
-                budget.spend(award, change.after.standing.amount).map_err(wrong)?;
+        let terms = match before {
+            Some(before) if claim.asks => {
+                let rule = rules.iter().find(|rule| rule.version == before.rule_version);
+                before.terms.within(&before.standing, budget.left(claim, rule, has).map_err(wrong)?)
             }
+            _ => base.terms,
+        };
+        let standing = before.map(|before| before.standing);
+        if let Some(change) = change(award, base, standing, terms, &rules, now).map_err(wrong)? {
+            let more = change.after.standing.used().checked_sub(has).map_err(wrong)?;
+            budget.spend(claim, more).map_err(wrong)?;
             written.push(change);
         }
     }
@@ -124,11 +136,25 @@ async fn carried(
     Ok(carried)
 }
 
-/// One cashback's step.
+/// What an award wants of the caps.
+fn claim<'a>(award: &'a Award<'a>, kept: Option<&Kept>) -> Result<Claim<'a>, SettleError> {
+    let transaction = award.transaction;
+    let wrong = |_error: MoneyError| SettleError::Amount(transaction.external_id.clone());
+    let asks = match kept {
+        Some(Kept { terms, standing, .. }) => {
+            terms.asks_for_more(standing, transaction.state.status, transaction.state.commission).map_err(wrong)?
+        }
+        None => award.click.is_some(),
+    };
+    Ok(Claim { award, asks, bought_at: kept.map_or(transaction.occurred_at, |kept| kept.bought_at) })
+}
+
+/// One cashback's step, by its terms as they are now.
 fn change<'a>(
     award: &'a Award<'a>,
     base: Kept,
     before: Option<Standing>,
+    terms: Terms,
     rules: &[Rules],
     now: DateTime<Utc>,
 ) -> Result<Option<Written<'a>>, MoneyError> {
@@ -143,7 +169,7 @@ fn change<'a>(
     };
     let held = held_until.is_some_and(|until| until > now);
     let news = News { status: state.status, funded: state.funded, commission: state.commission, held };
-    let Some(step) = step(before.as_ref(), base.terms, &news)? else { return Ok(None) };
+    let Some(step) = step(before.as_ref(), terms, &news)? else { return Ok(None) };
     let is_credited = step.standing.status.is_credited();
     let after = Kept {
         standing: step.standing,
@@ -154,25 +180,23 @@ fn change<'a>(
     Ok(Some(Written { award, before, after, step, entry: None }))
 }
 
-impl limits::Budget {
-    /// A cashback that is about to begin, with what the caps leave for it.
-    fn open(&self, award: &Award<'_>, click: &Click, rules: &[Rules]) -> Result<Kept, MoneyError> {
-        let rule = limits::in_force(rules, click.clicked_at);
-        let order = award.transaction.order_id.as_ref().and(rule.and_then(|rule| rule.order_cap));
-        let limits = Limits { click: click.cap, order, month: rule.and_then(|rule| rule.month_cap) };
-        let used: Used = self.used(award);
-        let terms = Terms { rate: click.rate, cap: limits.left(used)? };
-        let standing = Standing {
+/// A cashback that is about to begin, with what the caps leave for it.
+fn begin(award: &Award<'_>, click: &Click, rule: Option<&Rules>, cap: Option<Paise>) -> Kept {
+    Kept {
+        id: CashbackId::generate(),
+        standing: Standing {
             status: CashbackStatus::Pending,
             amount: Paise::ZERO,
             credited: Paise::ZERO,
             funded: false,
             postings: 0,
             revision: 0,
-        };
-        let rule_version = rule.map_or(1, |rule| rule.version);
-        let id = CashbackId::generate();
-        Ok(Kept { id, standing, terms, rule_version, held_until: None, confirmed_at: None })
+        },
+        terms: Terms { rate: click.rate, cap },
+        rule_version: rule.map_or(1, |rule| rule.version),
+        held_until: None,
+        confirmed_at: None,
+        bought_at: award.transaction.occurred_at,
     }
 }
 
@@ -203,6 +227,7 @@ async fn standings(
             rule_version: row.try_get(10)?,
             held_until: row.try_get(11)?,
             confirmed_at: row.try_get(12)?,
+            bought_at: row.try_get(13)?,
         };
         kept.insert(row.try_get(1)?, cashback);
     }
@@ -276,7 +301,7 @@ async fn insert(client: &impl GenericClient, new: &[&Written<'_>]) -> Result<(),
             &column!(new, change => change.after.rule_version),
             &column!(new, change => change.after.held_until),
             &column!(new, change => change.after.confirmed_at),
-            &column!(new, change => change.award.transaction.occurred_at),
+            &column!(new, change => change.after.bought_at),
         ],
     )
     .await?;

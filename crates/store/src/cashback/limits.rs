@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use deadpool_postgres::GenericClient;
-use domain::cashback::Used;
+use domain::cashback::{Limits, Used};
 use domain::clock::india_day;
 use domain::ids::{ClickId, MerchantId, UserId};
 use domain::money::{MoneyError, Paise};
 
 use super::award::Award;
+use crate::clicks;
 use crate::statements::query;
 use crate::transactions::column;
 use crate::{StoreError, sql};
@@ -50,43 +51,67 @@ pub(super) fn in_force(rules: &[Rules], at: DateTime<Utc>) -> Option<&Rules> {
     rules.iter().find(|rules| rules.valid_from.is_none_or(|from| from <= at))
 }
 
-/// The first day of the month of a purchase, as Indians see it.
-fn purchase_month(award: &Award<'_>) -> NaiveDate {
-    let day = india_day(award.transaction.occurred_at);
-    day.with_day(1).unwrap_or(day)
+/// What an award wants of the caps.
+pub(super) struct Claim<'a> {
+    pub(super) award: &'a Award<'a>,
+    /// Whether it wants more of them than its cashback has. Most news does not: then nobody looks what others have used.
+    pub(super) asks: bool,
+    /// When the shopper bought, as the cashback says where there is one: it stays in its month whatever a later report says.
+    pub(super) bought_at: DateTime<Utc>,
+}
+
+impl Claim<'_> {
+    /// The first day of the month of the purchase, as Indians see it.
+    fn month(&self) -> NaiveDate {
+        let day = india_day(self.bought_at);
+        day.with_day(1).unwrap_or(day)
+    }
+
+    fn order(&self) -> Option<(MerchantId, String)> {
+        self.award.transaction.order_id.clone().map(|order| (self.award.merchant, order))
+    }
 }
 
 /// What is used up of the caps, the cashback of this batch included.
 #[derive(Default)]
 pub(super) struct Budget {
+    caps: HashMap<ClickId, Paise>,
     clicks: HashMap<ClickId, Paise>,
     orders: HashMap<(MerchantId, String), Paise>,
     months: HashMap<(UserId, NaiveDate), Paise>,
 }
 
 impl Budget {
-    /// Reads what is used up already, as far as a cap asks for it, for the awards that are not `known`.
+    /// Reads what is used up already, as far as a cap asks for it, for those that ask for more.
     pub(super) async fn of(
         client: &impl GenericClient,
-        awards: &[Award<'_>],
+        claims: &[Claim<'_>],
         rules: &[Rules],
-        known: impl Fn(&Award<'_>) -> bool,
     ) -> Result<Self, StoreError> {
         let mut budget = Self::default();
-        let new: Vec<_> = awards.iter().filter(|award| !known(award)).collect();
-        let capped: Vec<_> = new
-            .iter()
-            .filter(|award| award.click.is_some_and(|click| click.cap.is_some()))
-            .map(|award| award.click_id)
-            .collect();
+        let asking: Vec<_> = claims.iter().filter(|claim| claim.asks).collect();
+        if asking.is_empty() {
+            return Ok(budget);
+        }
+        // A click that was found just now says its cap; that of a cashback that rises is looked up.
+        let risen = asking.iter().filter(|claim| claim.award.click.is_none());
+        let risen: Vec<_> = risen.map(|claim| claim.award.click_id).collect();
+        for click in clicks::find_many(client, &risen).await? {
+            budget.caps.extend(click.cap.map(|cap| (click.id, cap)));
+        }
+        let found = asking.iter().filter_map(|claim| claim.award.click);
+        budget.caps.extend(found.filter_map(|click| Some((click.id, click.cap?))));
+        let capped: Vec<_> = budget.caps.keys().copied().collect();
         if !capped.is_empty() {
             for row in query(client, sql!("cashback/used_by_clicks.sql"), &[&capped]).await? {
                 budget.clicks.insert(row.try_get(0)?, row.try_get(1)?);
             }
         }
         if rules.iter().any(|rules| rules.order_cap.is_some()) {
-            let orders: Vec<_> =
-                new.iter().filter_map(|award| Some((award.merchant, award.transaction.order_id.as_deref()?))).collect();
+            let orders: Vec<_> = asking
+                .iter()
+                .filter_map(|claim| Some((claim.award.merchant, claim.award.transaction.order_id.as_deref()?)))
+                .collect();
             let merchants = column!(orders, order => order.0);
             let numbers = column!(orders, order => order.1);
             for row in query(client, sql!("cashback/used_by_orders.sql"), &[&merchants, &numbers]).await? {
@@ -94,8 +119,8 @@ impl Budget {
             }
         }
         if rules.iter().any(|rules| rules.month_cap.is_some()) {
-            let users = column!(new, award => award.user);
-            let months = column!(new, award => purchase_month(award));
+            let users = column!(asking, claim => claim.award.user);
+            let months = column!(asking, claim => claim.month());
             for row in query(client, sql!("cashback/used_by_months.sql"), &[&users, &months]).await? {
                 budget.months.insert((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?);
             }
@@ -103,26 +128,41 @@ impl Budget {
         Ok(budget)
     }
 
-    /// What is used up that counts against an award.
-    pub(super) fn used(&self, award: &Award<'_>) -> Used {
-        let order = award.transaction.order_id.clone().map(|order| (award.merchant, order));
-        Used {
-            click: self.clicks.get(&award.click_id).copied().unwrap_or_default(),
-            order: order.and_then(|order| self.orders.get(&order)).copied().unwrap_or_default(),
-            month: self.months.get(&(award.user, purchase_month(award))).copied().unwrap_or_default(),
-        }
+    /// What the caps leave for one that asks, by the rules it goes by. What its cashback `has` of them counts as its own.
+    pub(super) fn left(
+        &self,
+        claim: &Claim<'_>,
+        rule: Option<&Rules>,
+        has: Paise,
+    ) -> Result<Option<Paise>, MoneyError> {
+        let click = claim.award.click_id;
+        let order = claim.order();
+        let limits = Limits {
+            click: self.caps.get(&click).copied(),
+            order: order.as_ref().and(rule.and_then(|rule| rule.order_cap)),
+            month: rule.and_then(|rule| rule.month_cap),
+        };
+        let others = |used: Option<&Paise>| used.copied().unwrap_or_default().checked_sub(has);
+        limits.left(Used {
+            click: others(self.clicks.get(&click))?,
+            order: others(order.and_then(|order| self.orders.get(&order)))?,
+            month: others(self.months.get(&(claim.award.user, claim.month())))?,
+        })
     }
 
-    /// Counts an award's cashback.
-    pub(super) fn spend(&mut self, award: &Award<'_>, amount: Paise) -> Result<(), MoneyError> {
+    /// Counts what an award's cashback has of the caps more than before, or less.
+    pub(super) fn spend(&mut self, claim: &Claim<'_>, more: Paise) -> Result<(), MoneyError> {
+        if more == Paise::ZERO {
+            return Ok(());
+        }
         let add = |sum: &mut Paise| -> Result<(), MoneyError> {
-            *sum = sum.checked_add(amount)?;
+            *sum = sum.checked_add(more)?;
             Ok(())
         };
-        add(self.clicks.entry(award.click_id).or_default())?;
-        if let Some(order) = award.transaction.order_id.clone() {
-            add(self.orders.entry((award.merchant, order)).or_default())?;
+        add(self.clicks.entry(claim.award.click_id).or_default())?;
+        if let Some(order) = claim.order() {
+            add(self.orders.entry(order).or_default())?;
         }
-        add(self.months.entry((award.user, purchase_month(award))).or_default())
+        add(self.months.entry((claim.award.user, claim.month())).or_default())
     }
 }

@@ -9,14 +9,14 @@ use store::cashback::settle;
 
 use crate::shop::{Shop, balance, status, with};
 
-async fn apply(shop: &Shop, reports: &[NetworkTransaction]) {
+pub(crate) async fn apply(shop: &Shop, reports: &[NetworkTransaction]) {
     let mut client = shop.client().await;
     let transaction = client.transaction().await.unwrap();
     settle(&transaction, reports[0].network, reports, "pull", Utc::now()).await.unwrap();
     transaction.commit().await.unwrap();
 }
 
-async fn rules(shop: &Shop, order_cap: Option<i64>, month_cap: Option<i64>, ago: TimeDelta) {
+pub(crate) async fn rules(shop: &Shop, order_cap: Option<i64>, month_cap: Option<i64>, ago: TimeDelta) {
     let from = Utc::now() - ago;
     let statement = "INSERT INTO cashback_rules (valid_from, order_cap_paise, month_cap_paise, holding_days, min_withdrawal_paise,
                                                  advance_limit_paise, note, set_by) VALUES ($1, $2, $3, 0, 10000, 100000, 'test', 'test')";
@@ -98,6 +98,54 @@ async fn several_purchases_share_the_caps_of_their_click_order_and_month() {
     let big = with(of("m1", old.click_id, "M"), |report| report.commission = Paise::new(100_000));
     apply(&shop, &[big]).await;
     assert_eq!(amounts(&shop, mina).await, [(50_000, 1)]);
+}
+
+#[tokio::test]
+async fn what_rises_or_comes_back_from_a_decline_takes_only_what_others_leave() {
+    let shop = Shop::open().await;
+    let (asha, ravi) = (shop.shopper("asha").await, shop.shopper("ravi").await);
+    let of = |id: &str, click, age: i64, is: S, commission: i64| {
+        let report = status(shop.report(Network::Admitad, id, Some(click), age), is);
+        with(report, |report| report.commission = Paise::new(commission))
+    };
+    // The click's own cap.
+    let click = shop.click(Network::Admitad, Some(asha), 5_000, Some(7_000));
+    shop.record(std::slice::from_ref(&click)).await;
+    let of_click = |id: &str, age: i64, is: S, commission: i64| of(id, click.click_id, age, is, commission);
+    apply(&shop, &[of_click("a1", 1, S::Confirmed, 10_000), of_click("a2", 1, S::Confirmed, 10_000)]).await;
+    apply(&shop, &[of_click("a1", 2, S::Confirmed, 20_000)]).await;
+    assert_eq!(amounts(&shop, asha).await, [(5_000, 1), (2_000, 1)], "nothing is left for the rise");
+    // A page in which one makes room, the next takes it, and what comes behind finds none.
+    let page = [
+        of_click("a2", 2, S::Declined, 10_000),
+        of_click("a1", 3, S::Payable, 20_000),
+        of_click("a3", 1, S::Confirmed, 10_000),
+    ];
+    apply(&shop, &page).await;
+    apply(&shop, &[of_click("a2", 3, S::Confirmed, 10_000)]).await;
+    assert_eq!(amounts(&shop, asha).await, [(7_000, 1), (0, 1), (0, 1)]);
+    assert_eq!(balance(&shop, asha).await, 7_000);
+
+    // The order caps at 6,000, the month at 9,000.
+    rules(&shop, Some(6_000), Some(9_000), TimeDelta::hours(1)).await;
+    let click = shop.click(Network::Admitad, Some(ravi), 5_000, None);
+    shop.record(std::slice::from_ref(&click)).await;
+    let in_order = |id: &str, order: &str, age: i64, is: S, commission: i64| {
+        with(of(id, click.click_id, age, is, commission), |report| report.order_ref = Some(order.to_owned()))
+    };
+    let confirmed = |id: &str, order: &str| in_order(id, order, 1, S::Confirmed, 10_000);
+    apply(&shop, &[confirmed("r1", "X"), confirmed("r2", "X")]).await;
+    apply(&shop, &[in_order("r1", "X", 2, S::Confirmed, 20_000)]).await;
+    assert_eq!(amounts(&shop, ravi).await, [(5_000, 2), (1_000, 2)], "the order is used up");
+    apply(&shop, &[in_order("r1", "X", 3, S::Declined, 20_000)]).await;
+    apply(&shop, &[confirmed("r3", "Y"), confirmed("r4", "Z")]).await;
+    apply(&shop, &[in_order("r1", "X", 4, S::Confirmed, 20_000)]).await;
+    assert_eq!(
+        amounts(&shop, ravi).await,
+        [(0, 2), (1_000, 2), (5_000, 2), (3_000, 2)],
+        "the month was used up by others meanwhile"
+    );
+    assert_eq!(balance(&shop, ravi).await, 9_000);
 }
 
 #[tokio::test]

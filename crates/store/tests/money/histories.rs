@@ -22,15 +22,15 @@ const LIVES: usize = 50;
 const STEPS: usize = 20;
 
 /// A small generator, so that a failure can be seen again.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn below(&mut self, most: usize) -> usize {
+    pub(crate) fn below(&mut self, most: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap() % most
     }
 
-    fn one_in(&mut self, most: usize) -> bool {
+    pub(crate) fn one_in(&mut self, most: usize) -> bool {
         self.below(most) == 0
     }
 }

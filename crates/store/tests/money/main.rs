@@ -10,5 +10,6 @@ mod ledger;
 mod orderings;
 mod orders;
 mod poster;
+mod shares;
 mod shop;
 mod withdrawals;
