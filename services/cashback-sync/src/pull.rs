@@ -110,9 +110,9 @@ async fn read(
     let right = sync::lock(&parts.pool, order.network).await?;
     let Some(_right) = right else { return Err(PullError::Busy(order.network)) };
     let requested = serde_json::to_value(order.window)?;
-    let mut windows = windows(parts, &*network, order).await?;
     let reading = Reading { parts, network, order, shutdown };
     let mut pulled = Pulled::default();
+    let mut taken_up = None;
     if !order.dry_run
         && let Some(run) = left_over(parts, order, &requested).await?
     {
@@ -121,11 +121,12 @@ async fn read(
         tracing::info!(network = %order.network, run.id = %run.id, pages = run.pages, "the pull goes on");
         let cursor = run.cursor.map(Cursor::from_text);
         reading.window(Some(run.id), window, cursor, progress, &mut pulled).await?;
-        // What the order lists before it was read before it.
-        let read = windows.iter().position(|other| *other == window).map_or(windows.len(), |place| place + 1);
-        windows.drain(..read);
+        taken_up = Some(window);
     }
-    for window in windows {
+    let windows = windows(parts, &*reading.network, order).await?;
+    // What the order lists before the window that was taken up was read before it. One of another day stands for none of today's.
+    let place = taken_up.and_then(|read| windows.iter().position(|window| stands_for(read, *window)));
+    for window in windows.into_iter().skip(place.map_or(0, |place| place + 1)) {
         let run = if order.dry_run {
             None
         } else {
@@ -163,6 +164,14 @@ async fn windows(parts: &Parts, network: &dyn AffiliateNetwork, order: &Order<'_
             to: today - TimeDelta::days(nearest.into()),
         }],
     })
+}
+
+/// Whether nothing is left to read of a window when another one was read. What changed meanwhile is the next day's.
+fn stands_for(read: Window, window: Window) -> bool {
+    match (read, window) {
+        (Window::UpdatedSince { to: read, .. }, Window::UpdatedSince { to, .. }) => india_day(read) == india_day(to),
+        _ => read == window,
+    }
 }
 
 /// The run that was cut off, if it is of this order; one of another order is given up.

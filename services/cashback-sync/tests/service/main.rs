@@ -2,6 +2,7 @@
 
 mod alerts;
 mod killed;
+mod pulls;
 mod stage;
 
 use domain::click::sub_id;
