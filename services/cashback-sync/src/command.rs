@@ -54,7 +54,7 @@ pub(crate) async fn run(command: Command, parts: &Parts, life: &Life) -> anyhow:
             Ok(())
         }
         // What is open stays open: the same command, or whoever has credentials, goes on behind the last page.
-        Err(error @ (PullError::Interrupted | PullError::Busy(_) | PullError::NotSetUp(_))) => Err(error.into()),
+        Err(error) if error.can_go_on() || matches!(error, PullError::NotSetUp(_)) => Err(error.into()),
         Err(error) => {
             let error = anyhow::Error::from(error);
             if !dry_run {

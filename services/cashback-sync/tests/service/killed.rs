@@ -67,7 +67,7 @@ async fn fill(stage: &Stage, users: &[UserId], clicks: &[RecordClick]) {
     stage.sim.post("/_sim/transactions/bulk", &bulk).await;
 }
 
-fn pull_by_hand(stage: &Stage) -> Process {
+pub(crate) fn pull_by_hand(stage: &Stage) -> Process {
     let mut command = Command::new(binary("cashback-sync"));
     command.args(["run", "--network", "admitad"]).envs(stage.environment.iter().cloned());
     Process::start("cashback-sync run", &mut command)

@@ -6,7 +6,8 @@ use domain::network::Network;
 use networks::Window;
 use serde_json::json;
 
-use crate::stage::Stage;
+use crate::killed::pull_by_hand;
+use crate::stage::{LIMIT, Stage};
 
 #[tokio::test]
 async fn a_pull_that_goes_on_on_another_day_reads_that_days_windows_too() {
@@ -28,4 +29,17 @@ async fn a_pull_that_goes_on_on_another_day_reads_that_days_windows_too() {
     let today = domain::clock::india_day(chrono::Utc::now());
     let of_today = format!("sync_runs WHERE status = 'succeeded' AND resumed = 0 AND read_window->>'to' = '{today}'");
     stage.count_becomes(&of_today, 1).await;
+}
+
+#[tokio::test]
+async fn a_pull_by_hand_that_its_network_does_not_answer_goes_on_when_it_is_called_again() {
+    let stage = Stage::empty().await;
+    let fault = json!({"provider": "admitad", "fault": "status", "status": 500, "path_contains": "statistics"});
+    stage.sim.post("/_sim/faults", &fault).await;
+    assert!(!pull_by_hand(&stage).wait(LIMIT).success());
+    assert_eq!(stage.count("sync_runs WHERE status = 'running'").await, 1, "it stays open");
+    stage.sim.delete("/_sim/faults?provider=admitad").await;
+    assert!(pull_by_hand(&stage).wait(LIMIT).success());
+    assert_eq!(stage.count("sync_runs WHERE status = 'succeeded' AND resumed = 1").await, 1);
+    assert_eq!(stage.count("sync_runs").await, 1);
 }
