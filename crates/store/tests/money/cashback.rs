@@ -98,6 +98,32 @@ async fn a_click_that_arrives_late_matches_by_itself_and_brings_its_order_along(
 }
 
 #[tokio::test]
+async fn the_sweep_finds_what_can_be_matched_now_and_nothing_else() {
+    let shop = Shop::open().await;
+    let asha = shop.shopper("asha").await;
+    let here = shop.click(Network::Admitad, Some(asha), 5_000, None);
+    // A click that led to the same shop through another network.
+    let mut elsewhere = shop.click(Network::Cuelinks, Some(asha), 5_000, None);
+    elsewhere.merchant_id = here.merchant_id;
+    shop.record(&[here.clone(), elsewhere.clone()]).await;
+    let of = |network, id: &str, click, order: &str| {
+        with(shop.report(network, id, click, 1), |report| {
+            report.order_ref = Some(order.to_owned());
+            report.campaign_id = report.campaign_id.take().filter(|_| network == Network::Admitad);
+        })
+    };
+    assert_eq!(apply(&shop, &[of(Network::Cuelinks, "1", Some(elsewhere.click_id), "A")]).await.matched, 1);
+    let silent = [of(Network::Admitad, "2", None, "A"), of(Network::Admitad, "3", None, "B")];
+    assert_eq!(apply(&shop, &silent).await.unmatched, 2);
+    let client = shop.client().await;
+    assert!(transactions::sweep(&client, 10).await.unwrap().is_empty(), "no click of their network is known");
+    assert_eq!(apply(&shop, &[of(Network::Admitad, "4", Some(here.click_id), "B")]).await.matched, 1);
+    let found = transactions::sweep(&client, 10).await.unwrap();
+    let third = transactions::find_known(&client, Network::Admitad, &["3"]).await.unwrap();
+    assert_eq!(found, std::collections::HashMap::from([(Network::Admitad, vec![third[0].id])]));
+}
+
+#[tokio::test]
 async fn what_was_put_aside_is_understood_by_a_report_that_says_nothing_new() {
     let shop = Shop::open().await;
     apply(&shop, &[shop.report(Network::Admitad, "1", None, 1)]).await;
