@@ -1,5 +1,7 @@
 //! Rows of a network's report on their way into Postgres, with everything that follows from them.
 
+use std::collections::HashSet;
+
 use domain::ids::SyncRunId;
 use domain::money::Paise;
 use domain::network::Network;
@@ -62,11 +64,9 @@ pub(crate) async fn apply(
     let mut client = parts.pool.get().await?;
     let transaction = client.transaction().await.map_err(StoreError::from)?;
     let settled = cashback::settle(&transaction, network, &reports, source, now).await?;
-    for row in &put_aside {
-        transactions::quarantine(&transaction, row).await?;
-        if !dry_run {
-            alarm(parts, &transaction, row).await?;
-        }
+    transactions::quarantine(&transaction, &put_aside).await?;
+    if !dry_run {
+        alarm(parts, &transaction, &put_aside).await?;
     }
     let quarantined = u64::try_from(put_aside.len()).unwrap_or(u64::MAX);
     if let Some(page) = page {
@@ -123,21 +123,28 @@ fn sort(rows: Vec<ReportedRow>) -> (Vec<NetworkTransaction>, Vec<Quarantined>) {
     (reports, put_aside)
 }
 
-/// One mail a day and kind of trouble, however many rows have it.
-async fn alarm(parts: &Parts, client: &impl store::GenericClient, row: &Quarantined) -> Result<(), StoreError> {
-    let day = row.observed_at.date_naive();
-    let (kind, key) = match &row.reason {
-        QuarantineReason::UnknownStatus(status) => ("unknown_status", format!("{status}:{day}")),
-        other => ("quarantine", format!("{}:{day}", other.word())),
-    };
-    let title = format!("{}: {}", row.network, row.reason);
-    let id = row.external_id.as_deref().unwrap_or("without id");
-    let detail = format!(
-        "Transaction {id} was put into quarantine: {}. It has no effect until it is understood. See the quarantine in \
-         the console; add the word to the contract or ask the network.",
-        row.reason
-    );
-    parts.alarm.raise(client, kind, row.network, &key, &title, &detail).await
+/// One mail a day and kind of trouble, however many rows have it: the first of a page speaks for all of them.
+async fn alarm(parts: &Parts, client: &impl store::GenericClient, rows: &[Quarantined]) -> Result<(), StoreError> {
+    let mut raised = HashSet::new();
+    for row in rows {
+        let day = row.observed_at.date_naive();
+        let (kind, key) = match &row.reason {
+            QuarantineReason::UnknownStatus(status) => ("unknown_status", format!("{status}:{day}")),
+            other => ("quarantine", format!("{}:{day}", other.word())),
+        };
+        if !raised.insert((kind, key.clone())) {
+            continue;
+        }
+        let title = format!("{}: {}", row.network, row.reason);
+        let id = row.external_id.as_deref().unwrap_or("without id");
+        let detail = format!(
+            "Transaction {id} was put into quarantine: {}. It has no effect until it is understood. See the quarantine \
+             in the console; add the word to the contract or ask the network.",
+            row.reason
+        );
+        parts.alarm.raise(client, kind, row.network, &key, &title, &detail).await?;
+    }
+    Ok(())
 }
 
 fn count(network: Network, applied: &Applied) {

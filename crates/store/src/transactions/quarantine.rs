@@ -6,25 +6,38 @@ use domain::network::Network;
 use domain::transaction::Quarantined;
 use sha2::{Digest, Sha256};
 
+use super::column;
 use crate::statements::{execute, query};
 use crate::withdrawals::word;
 use crate::{StoreError, sql};
 
-/// Puts a row aside. The same row again is counted; a later report that is understood takes it out.
-pub async fn quarantine(client: &impl GenericClient, row: &Quarantined) -> Result<(), StoreError> {
-    let id = row.external_id.clone().map_or_else(
-        || format!("sha256:{}", hex::encode(Sha256::digest(row.raw.as_bytes()))),
-        |id| id.chars().filter(|c| *c != '\0').take(200).collect(),
-    );
-    let raw_status = row.raw_status.as_ref().map(|status| status.replace('\0', ""));
-    let detail = row.reason.to_string().replace('\0', "");
+/// Puts rows aside. The same row again is counted; a later report that is understood takes it out.
+pub async fn quarantine(client: &impl GenericClient, rows: &[Quarantined]) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
     execute(
         client,
         sql!("transactions/quarantine.sql"),
-        &[&row.network.slug(), &id, &row.reason.word(), &raw_status, &detail, &row.raw],
+        &[
+            &column!(rows, row => row.network.slug()),
+            &column!(rows, row => id_of(row)),
+            &column!(rows, row => row.reason.word()),
+            &column!(rows, row => row.raw_status.as_ref().map(|status| status.replace('\0', ""))),
+            &column!(rows, row => row.reason.to_string().replace('\0', "")),
+            &column!(rows, row => row.raw.as_str()),
+        ],
     )
     .await?;
     Ok(())
+}
+
+/// The network's id, or a name made of the row itself.
+fn id_of(row: &Quarantined) -> String {
+    row.external_id.as_ref().map_or_else(
+        || format!("sha256:{}", hex::encode(Sha256::digest(row.raw.as_bytes()))),
+        |id| id.chars().filter(|c| *c != '\0').take(200).collect(),
+    )
 }
 
 /// A row that is put aside.

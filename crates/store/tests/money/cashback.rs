@@ -136,9 +136,40 @@ async fn what_was_put_aside_is_understood_by_a_report_that_says_nothing_new() {
         observed_at: Utc::now(),
         raw: "{}".to_owned(),
     };
-    transactions::quarantine(&client, &riddle).await.unwrap();
+    transactions::quarantine(&client, &[riddle]).await.unwrap();
     assert_eq!(transactions::quarantined(&client, 10).await.unwrap().len(), 1);
     let settled = apply(&shop, &[shop.report(Network::Admitad, "1", None, 2)]).await;
     assert_eq!((settled.changed, settled.unchanged), (0, 1));
     assert!(transactions::quarantined(&client, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_page_of_riddles_is_put_aside_at_once_and_each_is_counted() {
+    let shop = Shop::open().await;
+    let client = shop.client().await;
+    let riddle = |id: Option<&str>, status: &str| Quarantined {
+        network: Network::Admitad,
+        external_id: id.map(str::to_owned),
+        reason: QuarantineReason::UnknownStatus(status.to_owned()),
+        raw_status: Some(format!("{status}\0")),
+        observed_at: Utc::now(),
+        raw: "{}".to_owned(),
+    };
+    // One twice, as it changed while the page was read; two alike without an id.
+    let page = [
+        riddle(Some("1"), "odd"),
+        riddle(Some("2"), "odd"),
+        riddle(None, "odd"),
+        riddle(Some("1"), "even"),
+        riddle(None, "odd"),
+    ];
+    for times in 1..=2 {
+        transactions::quarantine(&client, &page).await.unwrap();
+        let mut rows = transactions::quarantined(&client, 10).await.unwrap();
+        rows.sort_by(|one, other| one.external_id.cmp(&other.external_id));
+        let seen: Vec<_> = rows.iter().map(|row| (row.raw_status.as_deref().unwrap(), row.times_seen)).collect();
+        assert_eq!(seen, [("even", 2 * times), ("odd", times), ("odd", 2 * times)]);
+        assert!(rows[2].external_id.starts_with("sha256:"));
+    }
+    transactions::quarantine(&client, &[]).await.unwrap();
 }

@@ -69,6 +69,19 @@ async fn a_status_that_nobody_knows_is_told_once_and_moves_no_money() {
 }
 
 #[tokio::test]
+async fn a_page_of_rows_that_nobody_understands_is_told_once_where_there_is_only_the_log() {
+    let mut stage = Stage::empty().await;
+    stage.environment.retain(|(key, _)| key != "ALERT_EMAILS");
+    stage.launch().await;
+    report(&stage, &["on_the_moon"; 3], None).await;
+    pull(&stage).await;
+    assert_eq!(stage.count("quarantined_transactions").await, 3);
+    let metrics = stage.metrics().await;
+    let told = metrics.lines().find(|line| line.starts_with("cashback_alerts") && line.contains("unknown_status"));
+    assert!(told.is_some_and(|line| line.ends_with(" 1")), "{told:?}");
+}
+
+#[tokio::test]
 async fn a_share_without_clicks_above_the_bound_is_told() {
     let stage = Stage::start().await;
     let asha = stage.shopper().await;
