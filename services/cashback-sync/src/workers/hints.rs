@@ -1,9 +1,12 @@
 //! `cashback.hint`: a postback said that something changed. It is not signed, so the network itself is asked, and only its
 //! answer counts.
 
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::anyhow;
+use domain::ids::WebhookId;
 use domain::jobs::cashback::ConfirmHint;
 use networks::NetworkError;
 use queue::{Handler, JobContext, JobError, Outcome};
@@ -18,19 +21,50 @@ use crate::workers::POSTGRES_PAUSE;
 /// Networks' reports lag behind their postbacks by up to half an hour; after this long the daily pull is trusted instead.
 const PATIENCE: chrono::TimeDelta = chrono::TimeDelta::hours(3);
 
+/// So many hints are known to have been refused; what comes beyond is written down once more.
+const REMEMBERED: usize = 10_000;
+
 /// See the module.
 pub(crate) struct Hints {
     parts: Parts,
+    /// Hints that wait, and of which it was written down that their network refused.
+    noted: Mutex<HashSet<WebhookId>>,
 }
 
 impl Hints {
     pub(crate) fn new(parts: Parts) -> Self {
-        Self { parts }
+        Self { parts, noted: Mutex::default() }
     }
 
     /// How long the hint has been waiting for an answer that can be used.
     fn age(&self, context: &JobContext) -> Option<chrono::TimeDelta> {
         context.enqueued_at.map(|at| self.parts.clock.now() - at)
+    }
+
+    /// Whether the daily pull is trusted instead from now on.
+    fn is_over(&self, context: &JobContext) -> bool {
+        self.age(context).is_none_or(|age| age >= PATIENCE)
+    }
+
+    /// Writes down the first refusal of a hint, and the last: an outage puts each hint off dozens of times.
+    async fn note_refusal(&self, hint: &ConfirmHint, error: &NetworkError, is_last: bool) {
+        let is_first = {
+            let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+            if noted.len() >= REMEMBERED {
+                noted.clear();
+            }
+            noted.insert(hint.webhook_id)
+        };
+        if is_last {
+            self.forget(hint);
+        }
+        if is_first || is_last {
+            note_error(&self.parts, hint.network, "postback", error).await;
+        }
+    }
+
+    fn forget(&self, hint: &ConfirmHint) {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).remove(&hint.webhook_id);
     }
 
     /// Not yet: later again without using up an attempt, as long as there is patience.
@@ -73,8 +107,9 @@ impl Handler<ConfirmHint> for Hints {
         let rows = match rows {
             Ok(rows) => rows,
             Err(error) if error.is_transient() => {
-                note_error(&self.parts, hint.network, "postback", &error).await;
                 let wait = error.retry_after();
+                let is_last = wait.is_none() && self.is_over(&context) && context.attempt >= context.max_attempts;
+                self.note_refusal(&hint, &error, is_last).await;
                 let error = anyhow!(error);
                 return Err(match wait {
                     Some(wait) => JobError::Defer(wait, error),
@@ -82,10 +117,11 @@ impl Handler<ConfirmHint> for Hints {
                 });
             }
             Err(error) => {
-                note_error(&self.parts, hint.network, "postback", &error).await;
+                self.note_refusal(&hint, &error, true).await;
                 return Err(JobError::Fail(anyhow!(error)));
             }
         };
+        self.forget(&hint);
         if rows.is_empty() {
             return Err(self.later(&context, anyhow!("{} does not report the transaction yet", hint.network)));
         }

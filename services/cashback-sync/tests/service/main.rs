@@ -142,6 +142,30 @@ async fn what_a_network_refuses_is_written_down_and_the_cursor_stays() {
 }
 
 #[tokio::test]
+async fn a_hint_that_is_put_off_again_and_again_is_written_down_once() {
+    let mut stage = Stage::empty().await;
+    // Longer than is waited inside one job, so that the job is put off by it.
+    let often = [("ADMITAD_RATE_LIMIT_WAIT_MS", "200"), ("PROVIDER_RETRY_LONGEST_MS", "100")];
+    stage.environment.extend(often.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    stage.launch().await;
+    let asha = stage.shopper().await;
+    let click = stage.click(asha);
+    stage.enqueue(&click).await;
+    stage.count_becomes("affiliate_clicks", 1).await;
+    let id = stage.purchase(&click, "approved", "100.00").await;
+    let fault = serde_json::json!({"provider": "admitad", "fault": "status", "status": 503, "path_contains": "statistics"});
+    stage.sim.post("/_sim/faults", &fault).await;
+    stage.enqueue(&hint(&id)).await;
+    testkit::eventually_true("the hint is put off a few times", LIMIT, async || {
+        stage.sim.get("/_sim/faults").await["faults"][0]["hits"].as_u64().is_some_and(|hits| hits >= 4)
+    })
+    .await;
+    stage.sim.delete("/_sim/faults?provider=admitad").await;
+    stage.balance_becomes(asha, 5_000).await;
+    assert_eq!(stage.count("audit_logs WHERE action = 'network.error' AND reason = 'postback'").await, 1);
+}
+
+#[tokio::test]
 async fn a_pull_waits_for_postgres_and_uses_up_no_attempt() {
     let stage = Stage::start().await;
     let beside = testkit::Database::empty().await;
