@@ -52,10 +52,22 @@ impl Clicks {
         let written = clicks::record_carried(&mut client, batch).await?;
         self.written.add(written, &[]);
         self.seconds.record(begin.elapsed().as_secs_f64(), &[]);
-        // In a transaction of its own: it sees every report that did not see these clicks.
-        let ids: Vec<_> = batch.iter().map(|(click, _)| click.click_id).collect();
-        let waiting = transactions::unmatched_of_clicks(&client, &ids).await?;
         drop(client);
+        match self.match_waiting(batch).await {
+            // The clicks are stored, so there is nothing wrong with their jobs.
+            Err(error) if !error.is_transient() => {
+                let chain = telemetry::chain(&error);
+                tracing::warn!(error.chain = chain, "what waits for these clicks is left to the sweep");
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// In a transaction of its own: it sees every report that did not see these clicks.
+    async fn match_waiting(&self, batch: &[Arrived<'_>]) -> Result<(), ApplyError> {
+        let ids: Vec<_> = batch.iter().map(|(click, _)| click.click_id).collect();
+        let waiting = transactions::unmatched_of_clicks(&self.parts.pool.get().await?, &ids).await?;
         for (network, ids) in waiting {
             let settled = rematch(&self.parts, network, &ids).await?;
             tracing::info!(%network, matched = settled.matched, "transactions found the click they were waiting for");
@@ -123,7 +135,10 @@ impl BatchHandler<RecordClick> for Clicks {
             .into_iter()
             .map(|problem| match problem {
                 Some(problem) => Err(JobError::Fail(anyhow!(problem))),
-                None => outcomes.next().unwrap_or(Ok(())),
+                // What nobody speaks of is not done.
+                None => outcomes.next().unwrap_or_else(|| {
+                    Err(JobError::Defer(POSTGRES_PAUSE, anyhow!("nothing was said of the click")))
+                }),
             })
             .collect()
     }

@@ -87,6 +87,34 @@ async fn a_purchase_that_is_reported_before_its_click_matches_when_the_click_com
 }
 
 #[tokio::test]
+async fn a_click_whose_purchase_cannot_be_settled_is_stored_and_no_dead_letter() {
+    let stage = Stage::start().await;
+    let asha = stage.shopper().await;
+    let click = stage.click(asha);
+    stage.purchase(&click, "approved", "100.00").await;
+    stage.enqueue(&since_cursor()).await;
+    stage.count_becomes("unmatched_transactions WHERE resolved_at IS NULL", 1).await;
+    let client = stage.client().await;
+    client
+        .batch_execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not today'; END $$;
+             CREATE TRIGGER refuse BEFORE INSERT ON cashback_events FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        .await
+        .unwrap();
+    stage.enqueue(&click).await;
+    stage.count_becomes("affiliate_clicks", 1).await;
+    let stats = testkit::eventually("the click's job is over", LIMIT, async || {
+        let stats = queue::admin::stats(&stage.kv, Queue::Clicks).await.unwrap();
+        (stats.waiting == 0 && stats.in_flight == 0 && stats.delayed == 0).then_some(stats)
+    })
+    .await;
+    assert_eq!(stats.dead, 0);
+    client.batch_execute("DROP TRIGGER refuse ON cashback_events").await.unwrap();
+    stage.balance_becomes(asha, 5_000).await;
+}
+
+#[tokio::test]
 async fn the_same_clicks_twice_are_stored_once_and_a_bad_one_goes_to_the_dead_letters_alone() {
     let stage = Stage::start().await;
     let asha = stage.shopper().await;
