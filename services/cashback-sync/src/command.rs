@@ -10,7 +10,7 @@ use domain::jobs::cashback::SyncWindow;
 use domain::network::Network;
 
 use crate::parts::Parts;
-use crate::pull::{Order, PullError, Pulled, give_up, pull};
+use crate::pull::{Order, PullError, Pulled, give_up, is_swapped, pull};
 use crate::workers::pulls::tell;
 
 /// What can be done besides serving.
@@ -35,11 +35,8 @@ pub(crate) enum Command {
 
 pub(crate) async fn run(command: Command, parts: &Parts, life: &Life) -> anyhow::Result<()> {
     let Command::Run { network, from, to, dry_run } = command;
-    let window = match from.zip(to) {
-        Some((from, to)) if from > to => anyhow::bail!("--from is after --to"),
-        Some((from, to)) => SyncWindow::ActionDates { from, to },
-        None => SyncWindow::SinceCursor,
-    };
+    let window = from.zip(to).map_or(SyncWindow::SinceCursor, |(from, to)| SyncWindow::ActionDates { from, to });
+    anyhow::ensure!(!is_swapped(window), "--from is after --to: there is no day to read");
     let order = Order { network, window, requested_by: "command line", dry_run };
     let begin = Instant::now();
     let bar = Bar { is_live: std::io::stderr().is_terminal(), begin };

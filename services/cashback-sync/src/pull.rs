@@ -74,6 +74,15 @@ pub(crate) struct Order<'a> {
     pub(crate) dry_run: bool,
 }
 
+/// Whether the ends of a window are swapped: it holds no day, and a pull of it would read nothing and succeed.
+pub(crate) fn is_swapped(window: SyncWindow) -> bool {
+    match window {
+        SyncWindow::SinceCursor => false,
+        SyncWindow::ActionDates { from, to } => from > to,
+        SyncWindow::DaysBack { nearest, farthest } => nearest > farthest,
+    }
+}
+
 /// Hears how far a pull is: rows read, and the network's count.
 pub(crate) type Progress<'a> = &'a mut (dyn FnMut(u64, Option<u64>) + Send);
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::anyhow;
 use domain::jobs::cashback::SyncNetwork;
 use domain::network::Network;
 use queue::{Handler, JobContext, JobError, Outcome};
@@ -9,7 +10,7 @@ use store::{StoreError, transactions};
 use tokio_util::sync::CancellationToken;
 
 use crate::parts::Parts;
-use crate::pull::{Order, PullError, Pulled, give_up, pull};
+use crate::pull::{Order, PullError, Pulled, give_up, is_swapped, pull};
 use crate::workers::POSTGRES_PAUSE;
 
 /// How long a pull waits for another one of the same network.
@@ -48,6 +49,9 @@ impl Pulls {
 
 impl Handler<SyncNetwork> for Pulls {
     async fn handle(&self, job: SyncNetwork, context: JobContext) -> Outcome {
+        if is_swapped(job.window) {
+            return Err(JobError::Fail(anyhow!("the window ends before it begins: {:?}", job.window)));
+        }
         let order = Order { network: job.network, window: job.window, requested_by: &job.requested_by, dry_run: false };
         let error = match pull(&self.parts, &order, &self.shutdown, &mut |_read, _total| {}).await {
             Ok(pulled) => {
