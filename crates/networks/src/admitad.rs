@@ -21,7 +21,7 @@ use outbound::{Answer, ClientError, Method, ProviderError};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::call::Caller;
+use crate::call::{Caller, Reply};
 use crate::paging::{Addressing, Position};
 use crate::rates::Rates;
 use crate::record::{Field, Record, reported};
@@ -102,7 +102,7 @@ struct Refusal {
 
 impl Admitad {
     pub(crate) fn new(settings: &Settings, calls: &Calls, foundation: &Foundation) -> Result<Self, ClientError> {
-        let caller = Caller::new(NETWORK.slug(), calls, settings.calls_per_minute)?;
+        let caller = Caller::new(NETWORK.slug(), calls, settings.calls_per_minute, &foundation.clock)?;
         let credentials = Credentials::new(settings.clone(), caller.client.clone());
         let tokens = TokenHolder::new(
             NETWORK.slug(),
@@ -155,33 +155,34 @@ impl Admitad {
     }
 
     /// Asks once; a refused token is replaced once.
-    async fn ask(&self, parameters: &[(&str, String)]) -> Result<Answer, ProviderError> {
+    async fn ask(&self, parameters: &[(&str, String)]) -> Result<Reply, ProviderError> {
         let url = format!("{}/statistics/actions/", self.settings.base_url);
         let mut token = self.tokens.access().await?;
         let mut is_renewed = false;
         loop {
             let request =
                 self.caller.client.request(Method::GET, &url).bearer_auth(token.expose_secret()).query(parameters);
-            let answer = self.caller.send(request).await?;
-            if answer.status != 401 || is_renewed {
-                return self.accepted(answer);
+            let reply = self.caller.send(request).await?;
+            if reply.answer.status != 401 || is_renewed {
+                return self.accepted(reply);
             }
             token = self.tokens.after_refusal(&token).await?;
             is_renewed = true;
         }
     }
 
-    fn accepted(&self, answer: Answer) -> Result<Answer, ProviderError> {
+    fn accepted(&self, reply: Reply) -> Result<Reply, ProviderError> {
+        let answer = &reply.answer;
         let is_success = answer.status.is_success();
         if is_success && !answer.body.contains("\"error\"") {
-            return Ok(answer);
+            return Ok(reply);
         }
         let refusal: Refusal = serde_json::from_str(&answer.body).unwrap_or_default();
         // A row may well contain that word.
         if is_success && refusal.error.is_none() && refusal.status_code.is_none_or(|code| code < 400) {
-            return Ok(answer);
+            return Ok(reply);
         }
-        Err(refused(&self.caller, &answer, &refusal, self.settings.rate_limit_wait))
+        Err(refused(&self.caller, answer, &refusal, self.settings.rate_limit_wait))
     }
 
     /// Asks for rows until the answer is whole.
@@ -194,15 +195,14 @@ impl Admitad {
         parameters.extend([("limit", position.size.to_string()), ("offset", position.offset.to_string())]);
         self.caller
             .until_whole(|| async {
-                let observed_at = self.clock.now();
-                let answer = self.ask(&parameters).await?;
+                let Reply { answer, asked_at } = self.ask(&parameters).await?;
                 let report: Report<'_> =
                     serde_json::from_str(&answer.body).map_err(|error| self.caller.bad_json(&error))?;
                 let mut page = Page { rows: Vec::new(), next: None, total: Some(report.meta.count), check: Vec::new() };
                 for row in &report.results {
                     let record = Record::from_json(row).map_err(|error| self.caller.bad_json(&error))?;
                     page.check.push(record.check_value("action_id", "currency", "payment"));
-                    page.rows.push(self.row(&record, observed_at));
+                    page.rows.push(self.row(&record, asked_at));
                 }
                 self.caller.placed(page, position, None, Addressing::Offset)
             })
@@ -319,7 +319,7 @@ impl AffiliateNetwork for Admitad {
             one_row.extend([("limit", "1".to_owned()), ("offset", "0".to_owned())]);
             self.caller
                 .until_whole(|| async {
-                    let answer = self.ask(&one_row).await?;
+                    let answer = self.ask(&one_row).await?.answer;
                     let report: Report<'_> =
                         serde_json::from_str(&answer.body).map_err(|error| self.caller.bad_json(&error))?;
                     Ok(report.meta.count)
@@ -333,7 +333,7 @@ impl AffiliateNetwork for Admitad {
         let sums = self
             .caller
             .until_whole(|| async {
-                let answer = self.ask(&parameters).await?;
+                let answer = self.ask(&parameters).await?.answer;
                 let report: Report<'_> =
                     serde_json::from_str(&answer.body).map_err(|error| self.caller.bad_json(&error))?;
                 report.results.iter().map(|row| self.sum(row)).collect::<Result<Vec<_>, _>>()

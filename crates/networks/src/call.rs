@@ -1,7 +1,10 @@
 //! Questions to a network: at its pace, and again when an answer did not come whole.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use domain::clock::Clock;
 use outbound::retry::{RetryPolicy, reading};
 use outbound::{Answer, Client, ClientError, ProviderError, RequestBuilder};
 use tokio::sync::Mutex;
@@ -33,23 +36,39 @@ impl Pace {
     }
 }
 
+/// An answer.
+pub(crate) struct Reply {
+    pub(crate) answer: Answer,
+    /// When its question left. It shows how things stood then or later, and of two answers the one that was asked for later counts:
+    /// a question that waits for its turn is not yet asked.
+    pub(crate) asked_at: DateTime<Utc>,
+}
+
 /// Asks one network.
 pub(crate) struct Caller {
     pub(crate) client: Client,
     retry: RetryPolicy,
     pace: Pace,
+    clock: Arc<dyn Clock>,
 }
 
 impl Caller {
-    pub(crate) fn new(provider: &'static str, calls: &Calls, per_minute: u64) -> Result<Self, ClientError> {
+    pub(crate) fn new(
+        provider: &'static str,
+        calls: &Calls,
+        per_minute: u64,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, ClientError> {
         let client = Client::new(provider, &calls.outbound)?;
-        Ok(Self { client, retry: calls.retry, pace: Pace::per_minute(per_minute) })
+        Ok(Self { client, retry: calls.retry, pace: Pace::per_minute(per_minute), clock: Arc::clone(clock) })
     }
 
     /// One call, at the network's pace.
-    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Answer, ProviderError> {
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Reply, ProviderError> {
         self.pace.wait().await;
-        self.client.send(request).await
+        let asked_at = self.clock.now();
+        let answer = self.client.send(request).await?;
+        Ok(Reply { answer, asked_at })
     }
 
     /// Does `ask` until it gives a whole answer or the attempts are used up.

@@ -15,13 +15,13 @@ use config::ExposeSecret;
 use domain::clock::Clock;
 use domain::network::Network;
 use domain::transaction::{NetworkTransaction, QuarantineReason, ReportedRow, TransactionStatus};
-use outbound::{Answer, ClientError, Method, ProviderError, header};
+use outbound::{ClientError, Method, ProviderError, header};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::Foundation;
-use crate::call::Caller;
+use crate::call::{Caller, Reply};
 use crate::daily::{DailyReport, Days};
 use crate::paging::{Addressing, Position};
 use crate::rates::Rates;
@@ -89,12 +89,12 @@ struct Meta {
 
 impl Cuelinks {
     pub(crate) fn new(settings: &Settings, calls: &Calls, foundation: &Foundation) -> Result<Self, ClientError> {
-        let caller = Caller::new(NETWORK.slug(), calls, settings.calls_per_minute)?;
+        let caller = Caller::new(NETWORK.slug(), calls, settings.calls_per_minute, &foundation.clock)?;
         let (rates, clock) = (calls.rates.clone(), Arc::clone(&foundation.clock));
         Ok(Self { settings: settings.clone(), caller, rates, clock, account: Account::default() })
     }
 
-    async fn ask(&self, path: &str, parameters: &[(&str, String)]) -> Result<Answer, ProviderError> {
+    async fn ask(&self, path: &str, parameters: &[(&str, String)]) -> Result<Reply, ProviderError> {
         let key = self.settings.api_key.expose_secret();
         let authorization = match self.settings.api {
             Api::V3 => format!("Token {key}"),
@@ -112,14 +112,15 @@ impl Cuelinks {
             .header(header::AUTHORIZATION, authorization)
             .header(header::ACCEPT, "application/json")
             .query(parameters);
-        let answer = self.caller.send(request).await?;
+        let reply = self.caller.send(request).await?;
+        let answer = &reply.answer;
         if answer.status.is_success() {
-            return Ok(answer);
+            return Ok(reply);
         }
         let said: BTreeMap<String, serde_json::Value> = serde_json::from_str(&answer.body).unwrap_or_default();
         let said = ["message", "error"].iter().find_map(|name| said.get(*name)?.as_str()).unwrap_or_default();
         let said: String = said.chars().take(200).collect();
-        Err(self.caller.refusal(&answer, &said))
+        Err(self.caller.refusal(answer, &said))
     }
 
     fn row(&self, record: &Record, observed_at: DateTime<Utc>) -> ReportedRow {
@@ -213,8 +214,7 @@ impl DailyReport for Cuelinks {
         parameters.extend(sub_id.map(|sub_id| ("sub_id", sub_id.to_owned())));
         self.caller
             .until_whole(|| async {
-                let observed_at = self.clock.now();
-                let answer = self.ask(path, &parameters).await?;
+                let Reply { answer, asked_at } = self.ask(path, &parameters).await?;
                 let report = if answer.status == 204 {
                     Report { data: Vec::new(), meta: None, total_count: None }
                 } else {
@@ -228,7 +228,7 @@ impl DailyReport for Cuelinks {
                 for row in &report.data {
                     let record = Record::from_json(row).map_err(|error| self.caller.bad_json(&error))?;
                     page.check.push(record.check_value("id", "currency", "user_commission"));
-                    page.rows.push(self.row(&record, observed_at));
+                    page.rows.push(self.row(&record, asked_at));
                 }
                 self.caller.placed(page, position, size, Addressing::Number)
             })

@@ -22,7 +22,7 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 
 use crate::Foundation;
-use crate::call::Caller;
+use crate::call::{Caller, Reply};
 use crate::daily::{DailyReport, Days};
 use crate::paging::{Addressing, Position};
 use crate::rates::Rates;
@@ -84,12 +84,12 @@ impl RefusalError {
 
 impl Vcommission {
     pub(crate) fn new(settings: &Settings, calls: &Calls, foundation: &Foundation) -> Result<Self, ClientError> {
-        let caller = Caller::new(NETWORK.slug(), calls, settings.calls_per_minute)?;
+        let caller = Caller::new(NETWORK.slug(), calls, settings.calls_per_minute, &foundation.clock)?;
         let (rates, clock) = (calls.rates.clone(), Arc::clone(&foundation.clock));
         Ok(Self { settings: settings.clone(), caller, rates, clock })
     }
 
-    async fn ask(&self, parameters: &[(&str, String)]) -> Result<Answer, ProviderError> {
+    async fn ask(&self, parameters: &[(&str, String)]) -> Result<Reply, ProviderError> {
         let url = format!("{}{}", self.settings.base_url, self.settings.path);
         let request = self
             .caller
@@ -97,16 +97,17 @@ impl Vcommission {
             .request(Method::GET, &url)
             .header("X-Api-Key", self.settings.api_key.expose_secret())
             .query(parameters);
-        let answer = self.caller.send(request).await?;
+        let reply = self.caller.send(request).await?;
+        let answer = &reply.answer;
         let is_success = answer.status.is_success();
         if is_success && !answer.body.contains("\"success\"") {
-            return Ok(answer);
+            return Ok(reply);
         }
         let refusal: Refusal = serde_json::from_str(&answer.body).unwrap_or_default();
         if is_success && refusal.success != Some(false) {
-            return Ok(answer);
+            return Ok(reply);
         }
-        Err(self.refused(&answer, &refusal))
+        Err(self.refused(answer, &refusal))
     }
 
     /// What a refusal means, by the error code: a wrong key is a 400 here.
@@ -214,15 +215,14 @@ impl DailyReport for Vcommission {
         parameters.extend(sub_id.map(|sub_id| (settings.names.sub_id.as_str(), sub_id.to_owned())));
         self.caller
             .until_whole(|| async {
-                let observed_at = self.clock.now();
-                let answer = self.ask(&parameters).await?;
+                let Reply { answer, asked_at } = self.ask(&parameters).await?;
                 let table =
                     formats::read(&answer, settings).map_err(|error| self.caller.unreadable(error.to_string()))?;
                 let names = &settings.names;
                 let mut page = Page { rows: Vec::new(), next: None, total: table.total, check: Vec::new() };
                 for record in &table.rows {
                     page.check.push(record.check_value(&names.id, &names.currency, &names.payout));
-                    page.rows.push(self.row(record, observed_at));
+                    page.rows.push(self.row(record, asked_at));
                 }
                 self.caller.placed(page, position, table.size, Addressing::Number)
             })

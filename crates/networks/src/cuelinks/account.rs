@@ -55,7 +55,7 @@ impl Account {
 }
 
 async fn ask(cuelinks: &Cuelinks, wanted: &str) -> Result<(), ProviderError> {
-    let answer = cuelinks.ask("/ping", &[]).await?;
+    let answer = cuelinks.ask("/ping", &[]).await?.answer;
     let ping: Ping<'_> = serde_json::from_str(&answer.body).map_err(|error| cuelinks.caller.bad_json(&error))?;
     let publisher = ping.publisher.or_else(|| ping.data.and_then(|data| data.publisher));
     let Some(publisher) = publisher else {

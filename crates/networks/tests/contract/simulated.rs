@@ -71,6 +71,25 @@ async fn every_row_is_read_once_and_tied_out_over_every_api() {
     }
 }
 
+/// Of two answers the one that was asked for later counts, so a question that waits for its turn may not say that it was asked
+/// before.
+#[tokio::test]
+async fn a_row_is_of_the_time_at_which_its_question_left() {
+    let gap = TimeDelta::milliseconds(300);
+    let pace = ["ADMITAD_CALLS_PER_MINUTE", "VCOMMISSION_CALLS_PER_MINUTE", "CUELINKS_CALLS_PER_MINUTE"];
+    for api in Api::MAIN {
+        let sim = Sim::start();
+        bulk(&sim, api, 1).await;
+        let network = api.at(&sim.at(api.path()), &pace.map(|name| (name, "200")));
+        let mut asked = Vec::new();
+        for _ in 0..2 {
+            let read = read(&*network, wide()).await.unwrap();
+            asked.push(read.transactions[0].observed_at);
+        }
+        assert!(asked[1] - asked[0] > gap / 2, "{api:?}: {asked:?}");
+    }
+}
+
 /// Reads a window of 50,000 rows, the most at a time that the network gives, and compares the sums.
 async fn fifty_thousand_rows(api: Api) {
     let sim = Sim::start();
