@@ -27,6 +27,16 @@ pub async fn lock(pool: &Pool, network: Network) -> Result<Option<PullLock>, Sto
     Ok(row.try_get::<_, bool>(0)?.then_some(PullLock { _connection: connection }))
 }
 
+/// A run in the hands of one process. Whoever takes it up has the next turn, and then nothing counts that the one before still
+/// writes: its [`PullLock`] may have gone with a connection without its knowledge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// The run.
+    pub run: SyncRunId,
+    /// How often it had been taken up by then.
+    pub number: i32,
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -93,6 +103,14 @@ pub struct Run {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
+impl Run {
+    /// The turn of whoever has it now.
+    #[must_use]
+    pub const fn turn(&self) -> Turn {
+        Turn { run: self.id, number: self.resumed }
+    }
+}
+
 fn run(row: &Row) -> Result<Run, StoreError> {
     Ok(Run {
         id: row.try_get(0)?,
@@ -124,10 +142,10 @@ pub async fn begin(
     requested: &Value,
     window: &Value,
     requested_by: &str,
-) -> Result<SyncRunId, StoreError> {
+) -> Result<Turn, StoreError> {
     let id = SyncRunId::generate();
     execute(client, sql!("sync/begin.sql"), &[&id, &network.slug(), &requested, &window, &requested_by]).await?;
-    Ok(id)
+    Ok(Turn { run: id, number: 0 })
 }
 
 /// The run of a network that has not ended. Whoever has the [`PullLock`] knows that it was cut off.
@@ -146,10 +164,9 @@ pub async fn list(client: &impl GenericClient, network: Option<Network>, limit: 
     query(client, sql!("sync/list.sql"), &[&network, &limit]).await?.iter().map(run).collect()
 }
 
-/// Notes that a run goes on after it was cut off.
-pub async fn resume(client: &impl GenericClient, id: SyncRunId) -> Result<(), StoreError> {
-    execute(client, sql!("sync/resume.sql"), &[&id]).await?;
-    Ok(())
+/// Takes a run up after it was cut off, and gives it as it is then; `None` when it has ended.
+pub async fn resume(client: &impl GenericClient, id: SyncRunId) -> Result<Option<Run>, StoreError> {
+    query_opt(client, sql!("sync/resume.sql"), &[&id]).await?.as_ref().map(run).transpose()
 }
 
 /// What one row adds to a run's sums: the network's id if it has one, currency and commission as text where they can be
@@ -162,22 +179,23 @@ pub struct CheckRow {
     pub commission: Option<(String, String)>,
 }
 
-/// Notes a page, in the transaction that applied its rows: the run goes on behind it, whatever happens.
+/// Notes a page, in the transaction that applied its rows: the run goes on behind it, whatever happens. Says whether it was this
+/// turn's to note; when not, the transaction must not commit.
 pub async fn page_done(
     client: &impl GenericClient,
-    id: SyncRunId,
+    turn: Turn,
     next: Option<&str>,
     settled: &Settled,
     quarantined: u64,
     commission: Paise,
     checks: &[CheckRow],
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let figure = |figure: u64| i64::try_from(figure).unwrap_or(i64::MAX);
     let changed = execute(
         client,
         sql!("sync/page_done.sql"),
         &[
-            &id,
+            &turn.run,
             &next,
             &figure(settled.read.saturating_add(quarantined)),
             &figure(settled.new),
@@ -186,22 +204,20 @@ pub async fn page_done(
             &figure(settled.unmatched),
             &figure(quarantined),
             &commission,
+            &turn.number,
         ],
     )
     .await?;
-    if changed != 1 {
-        return Err(StoreError::WrongRow("the run has ended meanwhile".to_owned()));
-    }
-    if checks.is_empty() {
-        return Ok(());
+    if changed != 1 || checks.is_empty() {
+        return Ok(changed == 1);
     }
     let nameless = || format!("nameless:{}", SyncRunId::generate());
     let ids = column!(checks, check => check.external_id.clone().unwrap_or_else(nameless));
     let named = column!(checks, check => check.external_id.is_some());
     let currencies = column!(checks, check => check.commission.as_ref().map(|commission| commission.0.as_str()));
     let commissions = column!(checks, check => check.commission.as_ref().map(|commission| commission.1.as_str()));
-    execute(client, sql!("sync/add_rows.sql"), &[&id, &ids, &named, &currencies, &commissions]).await?;
-    Ok(())
+    execute(client, sql!("sync/add_rows.sql"), &[&turn.run, &ids, &named, &currencies, &commissions]).await?;
+    Ok(true)
 }
 
 /// What a run's rows add to its sums, each transaction once.
@@ -215,16 +231,19 @@ pub async fn check_rows(client: &impl GenericClient, id: SyncRunId) -> Result<Ve
         .collect()
 }
 
-/// Ends a run.
+/// Ends a run; says whether it was this turn's to end.
 pub async fn finish(
     client: &impl GenericClient,
-    id: SyncRunId,
+    turn: Turn,
     outcome: Outcome,
     error: Option<&str>,
-) -> Result<(), StoreError> {
-    execute(client, sql!("sync/finish.sql"), &[&id, &outcome.word(), &error]).await?;
-    execute(client, sql!("sync/forget_rows.sql"), &[&id]).await?;
-    Ok(())
+) -> Result<bool, StoreError> {
+    let ended =
+        execute(client, sql!("sync/finish.sql"), &[&turn.run, &outcome.word(), &error, &turn.number]).await? == 1;
+    if ended {
+        execute(client, sql!("sync/forget_rows.sql"), &[&turn.run]).await?;
+    }
+    Ok(ended)
 }
 
 /// Up to which status change a network was read and tied out.

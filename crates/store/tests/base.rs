@@ -3,7 +3,11 @@
 use domain::ids::WithdrawalId;
 use domain::job::Queue;
 use domain::jobs::payment::StartPayout;
+use domain::money::Paise;
+use domain::network::Network;
+use store::cashback::Settled;
 use store::outbox::{self, Lane};
+use store::sync::{self, Outcome, Turn};
 
 #[tokio::test]
 async fn migrations_run_twice_and_by_four_at_once() {
@@ -87,4 +91,25 @@ async fn a_listener_hears_of_new_promises() {
     outbox::push(&pool.get().await.unwrap(), &job, Lane::Normal).await.unwrap();
     let heard = tokio::time::timeout(std::time::Duration::from_secs(5), listener.next()).await;
     assert_eq!(heard.unwrap().unwrap().channel, "outbox");
+}
+
+#[tokio::test]
+async fn a_run_that_was_taken_up_takes_no_more_pages_of_whoever_had_it_before() {
+    let database = testkit::Database::start().await;
+    let client = database.pool().get().await.unwrap();
+    let page = async |turn: Turn, next: &str| {
+        sync::page_done(&client, turn, Some(next), &Settled::default(), 0, Paise::ZERO, &[]).await.unwrap()
+    };
+    let window = serde_json::json!({});
+    let first = sync::begin(&client, Network::Admitad, &window, &window, "test").await.unwrap();
+    assert!(page(first, "2").await);
+    let taken_up = sync::resume(&client, first.run).await.unwrap().unwrap();
+    assert_eq!(taken_up.cursor.as_deref(), Some("2"));
+    assert!(!page(first, "3").await);
+    assert!(!sync::finish(&client, first, Outcome::Succeeded, None).await.unwrap());
+    assert!(page(taken_up.turn(), "4").await);
+    assert!(sync::finish(&client, taken_up.turn(), Outcome::Succeeded, None).await.unwrap());
+    assert_eq!(sync::resume(&client, first.run).await.unwrap(), None, "it has ended");
+    let run = sync::list(&client, None, 10).await.unwrap().pop().unwrap();
+    assert_eq!((run.cursor.as_deref(), run.pages), (Some("4"), 2));
 }

@@ -2,12 +2,11 @@
 
 use std::collections::HashSet;
 
-use domain::ids::SyncRunId;
 use domain::money::Paise;
 use domain::network::Network;
 use domain::transaction::{NetworkTransaction, QuarantineReason, Quarantined, ReportedRow};
 use store::cashback::{self, SettleError, Settled};
-use store::sync::{self, CheckRow};
+use store::sync::{self, CheckRow, Turn};
 use store::{StoreError, transactions};
 use telemetry::metrics::{Counter, KeyValue};
 
@@ -20,6 +19,8 @@ pub(crate) enum ApplyError {
     Settle(#[from] SettleError),
     #[error("the rows could not be stored")]
     Store(#[from] StoreError),
+    #[error("the run of the rows is in other hands by now")]
+    TakenUp,
 }
 
 impl ApplyError {
@@ -30,7 +31,7 @@ impl ApplyError {
             | Self::Settle(SettleError::Store(error) | SettleError::Ledger(store::wallet::LedgerError::Store(error))) => {
                 error.is_transient()
             }
-            Self::Settle(_) => false,
+            Self::Settle(_) | Self::TakenUp => false,
         }
     }
 }
@@ -44,7 +45,7 @@ pub(crate) struct Applied {
 
 /// The run that rows belong to.
 pub(crate) struct PageOf<'a> {
-    pub(crate) run: SyncRunId,
+    pub(crate) turn: Turn,
     pub(crate) next: Option<&'a str>,
     pub(crate) checks: &'a [CheckRow],
 }
@@ -71,7 +72,11 @@ pub(crate) async fn apply(
     let quarantined = u64::try_from(put_aside.len()).unwrap_or(u64::MAX);
     if let Some(page) = page {
         let commission: Paise = cashback::commission_of(&reports);
-        sync::page_done(&transaction, page.run, page.next, &settled, quarantined, commission, page.checks).await?;
+        let PageOf { turn, next, checks } = page;
+        if !sync::page_done(&transaction, turn, next, &settled, quarantined, commission, checks).await? {
+            transaction.rollback().await.map_err(StoreError::from)?;
+            return Err(ApplyError::TakenUp);
+        }
     }
     let mut applied = Applied { settled, quarantined };
     if dry_run {

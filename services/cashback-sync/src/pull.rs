@@ -14,7 +14,7 @@ use domain::network::Network;
 use networks::{AffiliateNetwork, Aggregate, CheckValue, Cursor, NetworkError, Page, Tally, TieOut, Window, lookback};
 use serde_json::Value;
 use store::StoreError;
-use store::sync::{self, CheckRow, Outcome, Run};
+use store::sync::{self, CheckRow, Outcome, Run, Turn};
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::{Applied, ApplyError, PageOf, apply};
@@ -125,11 +125,10 @@ async fn read(
     if !order.dry_run
         && let Some(run) = left_over(parts, order, &requested).await?
     {
-        let window: Window = serde_json::from_value(run.window)?;
-        sync::resume(&parts.pool.get().await?, run.id).await?;
+        let window: Window = serde_json::from_value(run.window.clone())?;
         tracing::info!(network = %order.network, run.id = %run.id, pages = run.pages, "the pull goes on");
-        let cursor = run.cursor.map(Cursor::from_text);
-        reading.window(Some(run.id), window, cursor, progress, &mut pulled).await?;
+        let (turn, cursor) = (run.turn(), run.cursor.map(Cursor::from_text));
+        reading.window(Some(turn), window, cursor, progress, &mut pulled).await?;
         taken_up = Some(window);
     }
     let windows = windows(parts, &*reading.network, order).await?;
@@ -153,7 +152,7 @@ pub(crate) async fn give_up(parts: &Parts, network: Network, error: &str) -> Res
     let Some(_right) = sync::lock(&parts.pool, network).await? else { return Ok(()) };
     let client = parts.pool.get().await?;
     if let Some(run) = sync::running(&client, network).await? {
-        sync::finish(&client, run.id, Outcome::Failed, Some(error)).await?;
+        sync::finish(&client, run.turn(), Outcome::Failed, Some(error)).await?;
     }
     Ok(())
 }
@@ -183,14 +182,15 @@ fn stands_for(read: Window, window: Window) -> bool {
     }
 }
 
-/// The run that was cut off, if it is of this order; one of another order is given up.
+/// The run that was cut off, taken up, if it is of this order; one of another order is given up.
 async fn left_over(parts: &Parts, order: &Order<'_>, requested: &Value) -> Result<Option<Run>, StoreError> {
     let client = parts.pool.get().await?;
     let Some(run) = sync::running(&client, order.network).await? else { return Ok(None) };
     if run.requested == *requested {
-        return Ok(Some(run));
+        // As it is by then: whoever had it may have come a page further.
+        return sync::resume(&client, run.id).await;
     }
-    sync::finish(&client, run.id, Outcome::Abandoned, Some("cut off, and something else was asked for")).await?;
+    sync::finish(&client, run.turn(), Outcome::Abandoned, Some("cut off, and something else was asked for")).await?;
     Ok(None)
 }
 
@@ -207,7 +207,7 @@ impl Reading<'_> {
     /// asked for.
     async fn window(
         &self,
-        run: Option<SyncRunId>,
+        turn: Option<Turn>,
         window: Window,
         cursor: Option<Cursor>,
         progress: Progress<'_>,
@@ -220,7 +220,7 @@ impl Reading<'_> {
         while let Some(page) = following.take() {
             let next = page.next.clone();
             let total = page.total;
-            if run.is_none() {
+            if turn.is_none() {
                 tally.add(&page);
             }
             let ask = async {
@@ -229,7 +229,7 @@ impl Reading<'_> {
                     None => Ok(None),
                 }
             };
-            let (applied, asked) = tokio::join!(self.page(run, page), ask);
+            let (applied, asked) = tokio::join!(self.page(turn, page), ask);
             let applied = applied?;
             pulled.pages += 1;
             pulled.applied.quarantined += applied.quarantined;
@@ -238,8 +238,8 @@ impl Reading<'_> {
             following = asked?;
         }
         let after = self.aggregate(window).await?;
-        if let Some(run) = run {
-            tally = self.tally(run).await?;
+        if let Some(turn) = turn {
+            tally = self.tally(turn.run).await?;
         }
         if let (Some(before), Some(after)) = (before, after) {
             // What the network counted before a run was cut off is gone; its rows must agree with what it counts now.
@@ -251,8 +251,8 @@ impl Reading<'_> {
             }
         }
         pulled.windows.push(window);
-        if let Some(run) = run {
-            self.succeed(run, window).await?;
+        if let Some(turn) = turn {
+            self.succeed(turn, window).await?;
         }
         Ok(())
     }
@@ -264,13 +264,15 @@ impl Reading<'_> {
         self.network.page(window, cursor).await.map_err(self.network_error())
     }
 
-    async fn page(&self, run: Option<SyncRunId>, page: Page) -> Result<Applied, PullError> {
+    async fn page(&self, turn: Option<Turn>, page: Page) -> Result<Applied, PullError> {
         let checks: Vec<_> = page.check.iter().map(check_row).collect();
         let next = page.next.as_ref().map(Cursor::as_text);
-        let of = run.map(|run| PageOf { run, next, checks: &checks });
-        apply(self.parts, self.order.network, page.rows, "pull", of, run.is_none())
-            .await
-            .map_err(|error| PullError::Apply(self.order.network, error))
+        let of = turn.map(|turn| PageOf { turn, next, checks: &checks });
+        apply(self.parts, self.order.network, page.rows, "pull", of, turn.is_none()).await.map_err(|error| match error {
+            // The right to pull went with its connection, and somebody else has it.
+            ApplyError::TakenUp => PullError::Busy(self.order.network),
+            error => PullError::Apply(self.order.network, error),
+        })
     }
 
     /// The network's own sums; `None` where it tells none.
@@ -291,14 +293,16 @@ impl Reading<'_> {
     }
 
     /// Ends the run and moves the cursor, in one transaction.
-    async fn succeed(&self, run: SyncRunId, window: Window) -> Result<(), StoreError> {
+    async fn succeed(&self, turn: Turn, window: Window) -> Result<(), PullError> {
         let mut client = self.parts.pool.get().await?;
-        let transaction = client.transaction().await?;
-        sync::finish(&transaction, run, Outcome::Succeeded, None).await?;
-        if let (SyncWindow::SinceCursor, Window::UpdatedSince { to, .. }) = (self.order.window, window) {
-            sync::set_cursor(&transaction, self.order.network, to, run).await?;
+        let transaction = client.transaction().await.map_err(StoreError::from)?;
+        if !sync::finish(&transaction, turn, Outcome::Succeeded, None).await? {
+            return Err(PullError::Busy(self.order.network));
         }
-        transaction.commit().await?;
+        if let (SyncWindow::SinceCursor, Window::UpdatedSince { to, .. }) = (self.order.window, window) {
+            sync::set_cursor(&transaction, self.order.network, to, turn.run).await?;
+        }
+        transaction.commit().await.map_err(StoreError::from)?;
         Ok(())
     }
 

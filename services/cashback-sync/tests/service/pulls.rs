@@ -62,3 +62,28 @@ async fn a_window_whose_ends_are_swapped_is_refused() {
     assert!(!testkit::Process::start("cashback-sync run", &mut command).wait(LIMIT).success());
     assert_eq!(stage.count("sync_runs").await, 0, "nothing was read, and nothing succeeded");
 }
+
+#[tokio::test]
+async fn a_pull_whose_right_went_with_its_connection_leaves_the_run_to_whoever_took_it_up() {
+    let mut stage = Stage::empty().await;
+    let small = [("ADMITAD_PAGE_SIZE", "10"), ("ADMITAD_CALLS_PER_MINUTE", "100000")];
+    stage.environment.extend(small.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    stage.sim.post("/_sim/transactions/bulk", &json!({"network": "admitad", "count": 200, "days": 20, "seed": 7})).await;
+    let slow = json!({"provider": "admitad", "fault": "latency", "ms": 300, "path_contains": "statistics"});
+    stage.sim.post("/_sim/faults", &slow).await;
+    let mut first = pull_by_hand(&stage);
+    testkit::eventually_true("two pages", LIMIT, async || {
+        first.lines().iter().filter(|line| line.starts_with('[')).count() >= 2
+    })
+    .await;
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_locks
+               WHERE locktype = 'advisory' AND objsubid = 2 AND classid = (hashtext('pull')::bigint & 4294967295)::oid
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    assert_eq!(stage.client().await.query(end, &[]).await.unwrap().len(), 1);
+    assert!(pull_by_hand(&stage).wait(LIMIT).success());
+    assert!(!first.wait(LIMIT).success());
+    // Each page was noted once, by the one or the other.
+    let whole = "sync_runs WHERE status = 'succeeded' AND resumed = 1
+                 AND pages = (SELECT (count(*) + 9) / 10 FROM affiliate_transactions)";
+    assert_eq!((stage.count(whole).await, stage.count("sync_runs").await), (1, 1));
+}
