@@ -15,8 +15,7 @@ use tokio_postgres::Row;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::error::SqlState;
 
-use crate::statements::{execute, query, query_one};
-use crate::withdrawals::word;
+use crate::statements::{execute, query, query_one, word};
 use crate::{Client, StoreError, sql, wallet};
 
 /// What is sent of each click.

@@ -1,5 +1,8 @@
 //! Every SQL statement of the system, by its file name, prepared once per connection.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use deadpool_postgres::GenericClient;
 use postgres_types::ToSql;
 use tokio_postgres::{Row, RowStream};
@@ -12,6 +15,19 @@ macro_rules! sql {
     ($path:literal) => {
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/", $path))
     };
+}
+
+/// One value of each row, as a parameter of a statement that takes its rows as arrays.
+macro_rules! column {
+    ($rows:expr, $row:ident => $value:expr) => {
+        $rows.iter().map(|$row| $value).collect::<Vec<_>>()
+    };
+}
+pub(crate) use column;
+
+/// Reads a word of a closed list.
+pub(crate) fn word<T: FromStr<Err = E>, E: Display>(text: &str) -> Result<T, StoreError> {
+    text.parse().map_err(|error: E| StoreError::WrongRow(error.to_string()))
 }
 
 /// Parameters of a statement.

@@ -9,9 +9,7 @@ use serde_json::Value;
 use tokio_postgres::Row;
 
 use crate::cashback::Settled;
-use crate::statements::{execute, query, query_one, query_opt};
-use crate::transactions::column;
-use crate::withdrawals::word;
+use crate::statements::{column, execute, query, query_one, query_opt, word};
 use crate::{Client, Pool, StoreError, sql};
 
 /// The right to pull a network. It lasts as long as this value, and ends with its connection if the process dies.

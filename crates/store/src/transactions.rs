@@ -20,8 +20,7 @@ pub use unmatched::{
     Suggestion, Unmatched, suggestions, sweep, unmatched, unmatched_count, unmatched_of_clicks, unmatched_of_orders,
 };
 
-use crate::statements::{execute, query};
-use crate::withdrawals::word;
+use crate::statements::{column, execute, query, word};
 use crate::{StoreError, sql};
 
 /// A transaction as stored: what it belongs to, and the last report that counted.
@@ -142,13 +141,6 @@ fn transaction(row: &Row) -> Result<Transaction, StoreError> {
         revision: row.try_get(21)?,
     })
 }
-
-macro_rules! column {
-    ($rows:expr, $row:ident => $value:expr) => {
-        $rows.iter().map(|$row| $value).collect::<Vec<_>>()
-    };
-}
-pub(crate) use column;
 
 /// A stored transaction and the report it comes from.
 pub(crate) type Pair<'a> = (&'a Transaction, &'a NetworkTransaction);

@@ -18,8 +18,7 @@ use tokio_postgres::Row;
 pub use poster::Poster;
 pub use statement::{Change, Line, Origin, Purchase, Step, pending, statement};
 
-use crate::statements::{query, query_one, query_opt};
-use crate::transactions::column;
+use crate::statements::{column, query, query_one, query_opt};
 use crate::{StoreError, sql};
 
 /// Why a transfer was not posted.

@@ -17,7 +17,7 @@ pub use runs::{
     run_outcomes, start_run,
 };
 
-use crate::statements::{Params, execute, query, query_filtered, query_one, query_opt};
+use crate::statements::{Params, column, execute, query, query_filtered, query_one, query_opt};
 use crate::{StoreError, sql};
 
 /// What is made of a webhook.
@@ -119,33 +119,28 @@ pub struct Arrived {
 /// Records webhooks in one statement, which is one commit unless the client is in a transaction; gives the verdict on each, in
 /// order. Answer the senders after it.
 pub async fn record(client: &impl GenericClient, arrived: &[Arrived]) -> Result<Vec<Verdict>, StoreError> {
-    macro_rules! column {
-        (|$row:ident| $value:expr) => {
-            arrived.iter().map(|$row| $value).collect::<Vec<_>>()
-        };
-    }
-    let ids = column!(|row| row.id);
+    let ids = column!(arrived, row => row.id);
     let row = query_one(
         client,
         sql!("webhooks/record.sql"),
         &[
             &ids,
-            &column!(|row| row.source),
-            &column!(|row| row.event_id.as_str()),
-            &column!(|row| row.event.as_str()),
-            &column!(|row| row.body.as_slice()),
-            &column!(|row| row.body_sha256.as_slice()),
-            &column!(|row| row.body_key.as_slice()),
-            &column!(|row| row.headers.as_str()),
-            &column!(|row| row.remote_address.as_str()),
-            &column!(|row| row.given.as_ref().map(|(verdict, _)| verdict.word())),
-            &column!(|row| row.given.as_ref().map_or("", |(_, reason)| reason.as_str())),
-            &column!(|row| row.received_at),
-            &column!(|row| row.promise.as_ref().map(|promise| promise.queue.name())),
-            &column!(|row| row.promise.as_ref().map(|promise| promise.kind)),
-            &column!(|row| row.promise.as_ref().map(|promise| promise.payload.as_str())),
-            &column!(|row| row.carried.traceparent.as_deref()),
-            &column!(|row| row.carried.correlation_id.as_deref()),
+            &column!(arrived, row => row.source),
+            &column!(arrived, row => row.event_id.as_str()),
+            &column!(arrived, row => row.event.as_str()),
+            &column!(arrived, row => row.body.as_slice()),
+            &column!(arrived, row => row.body_sha256.as_slice()),
+            &column!(arrived, row => row.body_key.as_slice()),
+            &column!(arrived, row => row.headers.as_str()),
+            &column!(arrived, row => row.remote_address.as_str()),
+            &column!(arrived, row => row.given.as_ref().map(|(verdict, _)| verdict.word())),
+            &column!(arrived, row => row.given.as_ref().map_or("", |(_, reason)| reason.as_str())),
+            &column!(arrived, row => row.received_at),
+            &column!(arrived, row => row.promise.as_ref().map(|promise| promise.queue.name())),
+            &column!(arrived, row => row.promise.as_ref().map(|promise| promise.kind)),
+            &column!(arrived, row => row.promise.as_ref().map(|promise| promise.payload.as_str())),
+            &column!(arrived, row => row.carried.traceparent.as_deref()),
+            &column!(arrived, row => row.carried.correlation_id.as_deref()),
         ],
     )
     .await?;

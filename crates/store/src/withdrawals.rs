@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio_postgres::Row;
 
 use crate::cashback::notices;
-use crate::statements::{execute, query, query_one, query_opt};
+use crate::statements::{execute, query, query_one, query_opt, word};
 use crate::wallet::{self, LedgerError, sqlstate};
 use crate::{StoreError, sql};
 
@@ -373,9 +373,4 @@ fn withdrawal(row: &Row) -> Result<Withdrawal, StoreError> {
         returned_at: row.try_get(10)?,
         updated_at: row.try_get(11)?,
     })
-}
-
-/// Reads a word of a closed list.
-pub(crate) fn word<T: std::str::FromStr<Err = E>, E: std::fmt::Display>(text: &str) -> Result<T, StoreError> {
-    text.parse().map_err(|error: E| StoreError::WrongRow(error.to_string()))
 }

@@ -16,11 +16,9 @@ use super::limits::{self, Claim, Rules};
 use super::notices::{self, Telling};
 use super::settle::{SettleError, count};
 use crate::clicks::{self, Click};
-use crate::statements::{execute, prepare as prepare_all, query};
-use crate::transactions::{Transaction, column};
-use crate::wallet;
-use crate::withdrawals::word;
-use crate::{StoreError, sql};
+use crate::statements::{column, execute, prepare as prepare_all, query, word};
+use crate::transactions::Transaction;
+use crate::{StoreError, sql, wallet};
 
 /// A transaction whose shopper is known.
 pub(super) struct Award<'a> {

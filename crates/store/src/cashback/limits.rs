@@ -11,8 +11,7 @@ use domain::money::{MoneyError, Paise};
 
 use super::award::Award;
 use crate::clicks;
-use crate::statements::query;
-use crate::transactions::column;
+use crate::statements::{column, query};
 use crate::{StoreError, sql};
 
 /// One version of the rules.

@@ -6,9 +6,7 @@ use domain::network::Network;
 use domain::transaction::Quarantined;
 use sha2::{Digest, Sha256};
 
-use super::column;
-use crate::statements::{execute, query};
-use crate::withdrawals::word;
+use crate::statements::{column, execute, query, word};
 use crate::{StoreError, sql};
 
 /// Puts rows aside. The same row again is counted; a later report that is understood takes it out.

@@ -9,9 +9,7 @@ use domain::money::Paise;
 use domain::network::Network;
 use tokio_postgres::Row;
 
-use super::column;
-use crate::statements::{query, query_one};
-use crate::withdrawals::word;
+use crate::statements::{column, query, query_one, word};
 use crate::{StoreError, sql};
 
 /// Unmatched transactions that name one of these clicks.

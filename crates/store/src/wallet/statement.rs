@@ -10,8 +10,7 @@ use domain::wallet::{TransferKind, WithdrawalStatus};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 
-use crate::statements::query;
-use crate::withdrawals::word;
+use crate::statements::{query, word};
 use crate::{StoreError, sql};
 
 /// One line of a statement.
