@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio_postgres::Row;
 
 use crate::cashback::Settled;
-use crate::statements::{column, execute, query, query_one, query_opt, word};
+use crate::statements::{column, execute, query, query_opt, word};
 use crate::{Client, Pool, StoreError, sql};
 
 /// The right to pull a network. It lasts as long as this value, and ends with its connection if the process dies.
@@ -151,11 +151,6 @@ pub async fn running(client: &impl GenericClient, network: Network) -> Result<Op
     query_opt(client, sql!("sync/running.sql"), &[&network.slug()]).await?.as_ref().map(run).transpose()
 }
 
-/// Finds a run.
-pub async fn find(client: &impl GenericClient, id: SyncRunId) -> Result<Option<Run>, StoreError> {
-    query_opt(client, sql!("sync/find.sql"), &[&id]).await?.as_ref().map(run).transpose()
-}
-
 /// The newest runs, of one network or all.
 pub async fn list(client: &impl GenericClient, network: Option<Network>, limit: i64) -> Result<Vec<Run>, StoreError> {
     let network = network.map(Network::slug);
@@ -258,9 +253,4 @@ pub async fn set_cursor(
 ) -> Result<(), StoreError> {
     execute(client, sql!("sync/set_cursor.sql"), &[&network.slug(), &read_up_to, &run]).await?;
     Ok(())
-}
-
-/// Whether a pull of a network runs now, in any process.
-pub async fn is_running(client: &impl GenericClient, network: Network) -> Result<bool, StoreError> {
-    Ok(query_one(client, sql!("sync/is_running.sql"), &[&network.slug()]).await?.try_get(0)?)
 }

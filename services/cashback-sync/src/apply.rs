@@ -27,11 +27,9 @@ impl ApplyError {
     /// Whether the same rows may be taken later.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Store(error)
-            | Self::Settle(SettleError::Store(error) | SettleError::Ledger(store::wallet::LedgerError::Store(error))) => {
-                error.is_transient()
-            }
-            Self::Settle(_) | Self::TakenUp => false,
+            Self::Settle(error) => error.is_transient(),
+            Self::Store(error) => error.is_transient(),
+            Self::TakenUp => false,
         }
     }
 }

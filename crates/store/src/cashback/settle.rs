@@ -38,6 +38,17 @@ pub enum SettleError {
     NoMatch(&'static str),
 }
 
+impl SettleError {
+    /// Whether the same reports may be taken later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Store(error) | Self::Ledger(LedgerError::Store(error)) => error.is_transient(),
+            Self::Ledger(_) | Self::Amount(_) | Self::NoMatch(_) => false,
+        }
+    }
+}
+
 /// What a batch of reports came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settled {

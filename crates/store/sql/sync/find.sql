@@ -1,3 +1,0 @@
-SELECT id, network, requested, read_window, requested_by, status, page_cursor, pages, rows_read, rows_new, rows_changed, rows_matched,
-       rows_unmatched, rows_quarantined, commission_paise, resumed, error, started_at, finished_at
-FROM sync_runs WHERE id = $1

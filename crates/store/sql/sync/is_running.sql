@@ -1,1 +1,0 @@
-SELECT EXISTS (SELECT FROM sync_runs WHERE network = $1 AND status = 'running')
