@@ -10,7 +10,7 @@ use domain::jobs::click::RecordClick;
 use domain::money::{BasisPoints, MoneyError, Paise};
 use domain::network::Network;
 use postgres_types::Type;
-use telemetry::propagation::Carried;
+pub use telemetry::propagation::Carried;
 use tokio_postgres::Row;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::error::SqlState;
@@ -64,19 +64,12 @@ const COLUMNS: [Type; 15] = [
     Type::TEXT,
 ];
 
-/// Writes clicks, all or none; a click that is there already is left as it is. Gives the number of new ones.
-///
-/// The months of the clicks need partitions: see [`ensure_partitions`].
-pub async fn record(client: &mut Client, clicks: &[&RecordClick]) -> Result<u64, StoreError> {
-    let nothing_said = Carried::default();
-    record_carried(client, &clicks.iter().map(|click| (*click, &nothing_said)).collect::<Vec<_>>()).await
-}
-
-/// Like [`record`], with what each click belongs to.
+/// Writes clicks, each with what it belongs to, all or none; a click that is there already is left as it is. Gives the number of new
+/// ones. The months of the clicks need partitions: see [`ensure_partitions`].
 ///
 /// Nearly every batch holds only what never came before, and goes straight into the table; the key tells when one does not. Then
 /// nothing of it was written, and it takes the way round by the staging table, which leaves out what is there.
-pub async fn record_carried(client: &mut Client, clicks: &[(&RecordClick, &Carried)]) -> Result<u64, StoreError> {
+pub async fn record(client: &mut Client, clicks: &[(&RecordClick, &Carried)]) -> Result<u64, StoreError> {
     let mut seen = HashSet::with_capacity(clicks.len());
     let clicks: Vec<_> = clicks.iter().filter(|(click, _)| seen.insert(click.click_id)).copied().collect();
     let transaction = client.transaction().await?;
@@ -123,8 +116,8 @@ async fn copy(
                 &text(&click.client_hash),
                 &text(&click.user_agent),
                 &click.clicked_at,
-                &carried.correlation_id,
-                &carried.traceparent,
+                &carried.correlation_id.as_deref().map(text),
+                &carried.traceparent.as_deref().map(text),
             ])
             .await?;
     }

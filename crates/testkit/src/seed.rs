@@ -1,6 +1,15 @@
-//! Much data, made in the database itself.
+//! Clicks as `cashback-sync` writes them, and much data, made in the database itself.
 
+use domain::jobs::click::RecordClick;
+use store::clicks::Carried;
 use tokio_postgres::Client;
+
+/// Writes clicks that belong to nothing; gives the number of new ones.
+pub async fn clicks<'a>(client: &mut store::Client, clicks: impl IntoIterator<Item = &'a RecordClick>) -> u64 {
+    let nothing = Carried::default();
+    let clicks: Vec<_> = clicks.into_iter().map(|click| (click, &nothing)).collect();
+    store::clicks::record(client, &clicks).await.unwrap()
+}
 
 /// Adds so many shoppers with so many ledger entries each, and the balances that they leave.
 pub async fn entries(client: &Client, shoppers: usize, each: usize) {

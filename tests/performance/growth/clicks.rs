@@ -33,8 +33,8 @@ pub(crate) async fn measure(sizes: &[usize]) -> Vec<Curve> {
         found.add(*size, median_ms(PAGES, find).await);
         let batches: Vec<Vec<_>> = (0..FLUSHES).map(|_| (0..FLUSH).map(|_| click()).collect()).collect();
         let flush = async |number: usize| {
-            let written = clicks::record(&mut client, &batches[number].iter().collect::<Vec<_>>()).await;
-            assert_eq!(written.unwrap(), u64::try_from(FLUSH).unwrap(), "all are new");
+            let written = testkit::seed::clicks(&mut client, &batches[number]).await;
+            assert_eq!(written, u64::try_from(FLUSH).unwrap(), "all are new");
         };
         flushed.add(*size, median_ms(FLUSHES, flush).await);
     }

@@ -17,7 +17,7 @@ use domain::network::Network;
 use domain::transaction::NetworkTransaction;
 use domain::wallet::{Account, Transfer, TransferKind};
 use futures_util::future::join_all;
-use store::{Client, cashback, clicks, wallet};
+use store::{Client, cashback, wallet};
 
 use shop::Shop;
 
@@ -181,7 +181,7 @@ async fn flush(shop: &Shop) -> f64 {
     let begin = Instant::now();
     let mut client = shop.pool.get().await.unwrap();
     for batch in clicks.chunks(FLUSH) {
-        let written = clicks::record(&mut client, &batch.iter().collect::<Vec<_>>()).await.unwrap();
+        let written = testkit::seed::clicks(&mut client, batch).await;
         assert_eq!(written, u64::try_from(batch.len()).unwrap());
     }
     per_second(CLICKS, begin)

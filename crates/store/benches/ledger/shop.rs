@@ -47,7 +47,7 @@ impl Shop {
             Self { pool, users, merchant, offer, clicked: Vec::new(), start: Utc::now() - TimeDelta::days(1) };
         let clicks: Vec<_> = (0..PURCHASES).map(|number| shop.click(number)).collect();
         for batch in clicks.chunks(FLUSH) {
-            store::clicks::record(&mut client, &batch.iter().collect::<Vec<_>>()).await.unwrap();
+            testkit::seed::clicks(&mut client, batch).await;
         }
         shop.clicked = clicks.iter().map(|click| click.click_id).collect();
         drop(client);

@@ -2,13 +2,13 @@
 
 use domain::jobs::click::RecordClick;
 use domain::network::Network;
-use futures_util::future::try_join_all;
-use store::clicks;
+use futures_util::future::join_all;
+use store::clicks::{self, Carried};
 
 use crate::shop::Shop;
 
 async fn record(shop: &Shop, batch: &[RecordClick]) -> u64 {
-    clicks::record(&mut shop.client().await, &batch.iter().collect::<Vec<_>>()).await.unwrap()
+    testkit::seed::clicks(&mut shop.client().await, batch).await
 }
 
 /// More than fits the way to Postgres at once, so that it refuses while we still send.
@@ -51,12 +51,18 @@ async fn a_click_that_stands_twice_in_a_batch_is_stored_as_it_came_first() {
 async fn flushes_that_share_clicks_store_each_once() {
     let shop = Shop::open().await;
     let all = many(&shop, 2_000);
-    let flushes = (0..4).map(|number| {
-        let (shop, batch) = (&shop, &all[number * 250..number * 250 + 1_250]);
-        async move {
-            let batch: Vec<_> = batch.iter().collect();
-            clicks::record(&mut shop.client().await, &batch).await
-        }
-    });
-    assert_eq!(try_join_all(flushes).await.unwrap().into_iter().sum::<u64>(), 2_000);
+    let flushes = (0..4).map(|number| record(&shop, &all[number * 250..number * 250 + 1_250]));
+    assert_eq!(join_all(flushes).await.into_iter().sum::<u64>(), 2_000);
+}
+
+#[tokio::test]
+async fn what_postgres_cannot_hold_is_left_out_of_every_text() {
+    let shop = Shop::open().await;
+    let mut click = shop.click(Network::Admitad, None, 5_000, None);
+    click.user_agent = "zero\0byte".to_owned();
+    let carried = Carried { traceparent: Some("00-\0trace".to_owned()), correlation_id: Some("an\0other".to_owned()) };
+    assert_eq!(clicks::record(&mut shop.client().await, &[(&click, &carried)]).await.unwrap(), 1);
+    let found = clicks::find_many(&shop.client().await, &[click.click_id]).await.unwrap();
+    let carried = Carried { traceparent: Some("00-trace".to_owned()), correlation_id: Some("another".to_owned()) };
+    assert_eq!(found[0].carried, carried);
 }

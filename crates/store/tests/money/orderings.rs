@@ -25,7 +25,7 @@ async fn arrive(shop: &Shop, network: Network, arrival: &Arrival) {
             transactions::unmatched_of_orders(&client, &settled.orders).await.unwrap()
         }
         Arrival::Click(click) => {
-            store::clicks::record(&mut client, &[click]).await.unwrap();
+            testkit::seed::clicks(&mut client, [&**click]).await;
             transactions::unmatched_of_clicks(&client, &[click.click_id]).await.unwrap()
         }
     };

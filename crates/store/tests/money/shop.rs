@@ -77,7 +77,7 @@ impl Shop {
     }
 
     pub(crate) async fn record(&self, clicks: &[RecordClick]) {
-        store::clicks::record(&mut self.client().await, &clicks.iter().collect::<Vec<_>>()).await.unwrap();
+        testkit::seed::clicks(&mut self.client().await, clicks).await;
     }
 
     /// What a network says of a purchase after a click.

@@ -147,7 +147,7 @@ async fn story(client: &mut Client) -> (UserId, ClickId) {
         user_agent: "Mozilla/5.0".to_owned(),
         clicked_at: Utc::now(),
     };
-    store::clicks::record(client, &[&click]).await.unwrap();
+    testkit::seed::clicks(client, [&click]).await;
     let at = Utc::now();
     let report = |id: &str, status, raw: &str, age| NetworkTransaction {
         network: Network::Admitad,

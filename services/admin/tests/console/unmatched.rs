@@ -11,7 +11,7 @@ use domain::transaction::{NetworkTransaction, TransactionStatus};
 use reqwest::Method;
 use serde_json::json;
 use store::catalogue::{self, Merchant};
-use store::{cashback, clicks, users, wallet};
+use store::{cashback, users, wallet};
 
 use crate::stage::Stage;
 
@@ -63,7 +63,7 @@ async fn click(stage: &Stage, merchant_id: MerchantId, network: Network, name: &
         user_agent: "Mozilla/5.0".to_owned(),
         clicked_at: Utc::now(),
     };
-    clicks::record(&mut client, &[&click]).await.unwrap();
+    testkit::seed::clicks(&mut client, [&click]).await;
     (user, click_id)
 }
 

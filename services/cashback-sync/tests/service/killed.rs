@@ -59,7 +59,7 @@ async fn fill(stage: &Stage, users: &[UserId], clicks: &[RecordClick]) {
         .cloned()
         .map(|click| RecordClick { merchant_id: stage.merchant, offer_id: stage.offer, ..click })
         .collect();
-    store::clicks::record(&mut stage.client().await, &clicks.iter().collect::<Vec<_>>()).await.unwrap();
+    testkit::seed::clicks(&mut stage.client().await, &clicks).await;
     let mut sub_ids: Vec<_> = clicks.iter().map(|click| sub_id(click.click_id)).collect();
     sub_ids.push("somebody-else".to_owned());
     let bulk = json!({"network": "admitad", "count": PURCHASES, "days": 20, "seed": 11, "sub_ids": sub_ids, "campaign_ids": [100],

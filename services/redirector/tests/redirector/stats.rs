@@ -52,8 +52,8 @@ async fn figures_are_the_same_before_and_after_the_flush() {
     // The flush, as cashback-sync does it; some clicks come twice.
     let clicks: Vec<RecordClick> = shop.clicks().await;
     let mut client = shop.database.pool().get().await.unwrap();
-    store::clicks::record(&mut client, &clicks.iter().collect::<Vec<_>>()).await.unwrap();
-    store::clicks::record(&mut client, &clicks[..4].iter().collect::<Vec<_>>()).await.unwrap();
+    testkit::seed::clicks(&mut client, &clicks).await;
+    testkit::seed::clicks(&mut client, &clicks[..4]).await;
     let _: () = shop.connection().await.del("queue:clicks").await.unwrap();
     let later = shop.redirector(&[]);
     let after = figures(&shop, &later).await;
