@@ -181,7 +181,8 @@ async fn a_hint_that_is_put_off_again_and_again_is_written_down_once() {
     stage.enqueue(&click).await;
     stage.count_becomes("affiliate_clicks", 1).await;
     let id = stage.purchase(&click, "approved", "100.00").await;
-    let fault = serde_json::json!({"provider": "admitad", "fault": "status", "status": 503, "path_contains": "statistics"});
+    let fault = serde_json::json!({"provider": "admitad", "fault": "status", "status": 503,
+                                   "path_contains": "statistics"});
     stage.sim.post("/_sim/faults", &fault).await;
     stage.enqueue(&hint(&id)).await;
     testkit::eventually_true("the hint is put off a few times", LIMIT, async || {

@@ -68,7 +68,8 @@ async fn a_pull_whose_right_went_with_its_connection_leaves_the_run_to_whoever_t
     let mut stage = Stage::empty().await;
     let small = [("ADMITAD_PAGE_SIZE", "10"), ("ADMITAD_CALLS_PER_MINUTE", "100000")];
     stage.environment.extend(small.map(|(key, value)| (key.to_owned(), value.to_owned())));
-    stage.sim.post("/_sim/transactions/bulk", &json!({"network": "admitad", "count": 200, "days": 20, "seed": 7})).await;
+    let purchases = json!({"network": "admitad", "count": 200, "days": 20, "seed": 7});
+    stage.sim.post("/_sim/transactions/bulk", &purchases).await;
     let slow = json!({"provider": "admitad", "fault": "latency", "ms": 300, "path_contains": "statistics"});
     stage.sim.post("/_sim/faults", &slow).await;
     let mut first = pull_by_hand(&stage);
