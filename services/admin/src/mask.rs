@@ -1,6 +1,7 @@
 //! Takes personal data and secrets out of what is shown. Only what is known to be harmless stays: a new field of a payload
 //! is masked until it is listed here.
 
+use chrono::{DateTime, NaiveDateTime, NaiveTime};
 use serde_json::{Map, Value};
 
 /// Names whose text may be shown.
@@ -74,10 +75,43 @@ fn looks_personal(text: &str) -> bool {
     text.contains('@') || longest_digits(text) >= 10 && !is_id(text)
 }
 
-/// UUIDs, hexadecimal ids and times have long rows of digits and name nobody.
+/// UUIDs, traces, times, ids of streams and of providers have long rows of digits and name nobody. Nothing else is taken
+/// for one: a number set with hyphens, such as 91-9800000001, is somebody's.
 fn is_id(text: &str) -> bool {
-    text.chars().all(|c| c.is_ascii_hexdigit() || "-:_.TZ".contains(c)) && text.contains(['-', ':'])
-        || text.contains('_') && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    HEX.iter().any(|lengths| is_hex(text, lengths)) || is_time(text) || is_stream_id(text) || is_of_a_provider(text)
+}
+
+/// How long the parts are of a UUID, of one without hyphens, and of a `traceparent`.
+const HEX: [&[usize]; 3] = [&[8, 4, 4, 4, 12], &[32], &[2, 32, 16, 2]];
+
+/// Whether it is parts of these lengths, of hexadecimal digits, with hyphens between.
+fn is_hex(text: &str, lengths: &[usize]) -> bool {
+    text.split('-').map(str::len).eq(lengths.iter().copied())
+        && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+}
+
+/// A date with a time, or a time, however exact.
+fn is_time(text: &str) -> bool {
+    DateTime::parse_from_rfc3339(text).is_ok()
+        || text.parse::<NaiveDateTime>().is_ok()
+        || text.parse::<NaiveTime>().is_ok()
+}
+
+/// The id of an entry of a stream in Redis: milliseconds since 1970, of this century, and a number.
+fn is_stream_id(text: &str) -> bool {
+    text.split_once('-').is_some_and(|(at, number)| {
+        at.len() == 13
+            && at.starts_with('1')
+            && (1..6).contains(&number.len())
+            && at.bytes().chain(number.bytes()).all(|byte| byte.is_ascii_digit())
+    })
+}
+
+/// Such as `pay_ABC123`. A part that is nothing but a long number may be somebody's.
+fn is_of_a_provider(text: &str) -> bool {
+    text.contains('_')
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !text.split('_').any(|part| part.len() >= 8 && part.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn longest_digits(text: &str) -> usize {
@@ -181,6 +215,28 @@ mod tests {
         let shown =
             text("refused for asha@example.in (+919800000001), order 01981b1e-7a4c-7cc2-8f3e-0d9a5c1b2e4f, pay_ABC123");
         assert_eq!(shown, "refused for ••• ••• order 01981b1e-7a4c-7cc2-8f3e-0d9a5c1b2e4f, pay_ABC123");
+    }
+
+    #[test]
+    fn numbers_set_with_hyphens_are_numbers_and_ids_and_times_are_not() {
+        for number in ["91-9800000001", "919800000001-0", "9800000001:1", "0091-9800000001.", "to_9800000001"] {
+            assert_eq!(text(&format!("no {number} here")), "no ••• here", "{number}");
+            assert!(!json(&serde_json::json!({ "reason": number })).to_string().contains("9800000001"), "{number}");
+        }
+        for id in [
+            "01981b1e-7a4c-7cc2-8f3e-012345678901",
+            "01981b1e7a4c7cc28f3e012345678901",
+            "00-01981b1e7a4c7cc28f3e012345678901-0123456789012345-01",
+            "2026-09-01T02:00:00.123456789Z",
+            "2026-09-01T02:00:00.123456789+05:30",
+            "02:00:00.123456789",
+            "1790000000000-0",
+            "pay_SYNTH123456789",
+        ] {
+            let said = format!("there is {id} here");
+            assert_eq!(text(&said), said);
+            assert!(json(&serde_json::json!({ "id": id })).to_string().contains(id), "{id}");
+        }
     }
 
     #[test]
