@@ -58,16 +58,26 @@ pub(crate) struct Turn {
     pub(crate) ended: usize,
 }
 
+/// Whether the troubles of one kind that are noted are all there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// What is not among them is over.
+    All,
+    /// There may be more: of what is not among them nothing is known.
+    Some,
+}
+
 /// How many of many are told one by one in a mail. The console shows all.
 const TOLD: usize = 20;
 
-/// Notes all troubles of one kind, each under `<kind>:<subject>` with its text, and ends those that are not among them.
-/// However many began or ended, it is one mail for each of the two.
+/// Notes troubles of one kind, each under `<kind>:<subject>` with its text, and, if all were seen, ends those that are not
+/// among them. However many began or ended, it is one mail for each of the two.
 pub(crate) async fn set_all(
     client: &impl GenericClient,
     settings: &Settings,
     (kind, title): (&str, &str),
     troubles: &[(String, String)],
+    seen: Seen,
 ) -> anyhow::Result<Turn> {
     let (mut began, mut last) = (Vec::new(), HashSet::new());
     for (subject, text) in troubles {
@@ -77,8 +87,12 @@ pub(crate) async fn set_all(
         }
         last.insert(key);
     }
+    let open = match seen {
+        Seen::All => alerts::open_keys(client, &format!("{kind}:")).await?,
+        Seen::Some => Vec::new(),
+    };
     let mut ended = 0;
-    for key in alerts::open_keys(client, &format!("{kind}:")).await? {
+    for key in open {
         if !last.contains(&key) && alerts::close(client, &key).await?.is_some() {
             ended += 1;
         }

@@ -6,7 +6,7 @@ use outbound::Client;
 use store::catalogue::{self, LowStock};
 use store::inventory::{self, Applied, Told};
 
-use crate::alarm;
+use crate::alarm::{self, Seen};
 use crate::feed::{self, Source};
 use crate::job::{Context, CronJob, Report};
 use crate::plan::Plan;
@@ -51,7 +51,7 @@ impl CronJob for SyncInventory {
             })
             .collect();
         let kind = ("low-stock", "Products run out");
-        let turn = alarm::set_all(&transaction, &context.settings, kind, &troubles).await?;
+        let turn = alarm::set_all(&transaction, &context.settings, kind, &troubles, Seen::All).await?;
         context.commit(transaction).await?;
         let report = Report::new().count("sources", sources.len()).count("broken", broken).count("rows", rows);
         Ok(report.count("changed", changed).count("low", low.len()).count("newly_low", turn.began))

@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use store::{drifts, wallet};
 
-use crate::alarm;
+use crate::alarm::{self, Seen};
 use crate::job::{Context, CronJob, Report};
 use crate::plan::Plan;
 
@@ -34,9 +34,9 @@ impl CronJob for VerifyWallets {
         let transaction = context.begin(&mut client).await?;
         drifts::note(&transaction, &found).await?;
         let users: Vec<_> = found.iter().map(|drift| drift.user_id).collect();
-        let all_seen = i64::try_from(found.len()).unwrap_or(i64::MAX) < AT_MOST;
+        let seen = if i64::try_from(found.len()).unwrap_or(i64::MAX) < AT_MOST { Seen::All } else { Seen::Some };
         let mut report = Report::new().count("drifting", found.len());
-        if all_seen {
+        if seen == Seen::All {
             report = report.count("ended", drifts::end_others(&transaction, &users).await?.len());
         }
         let troubles: Vec<_> = found
@@ -48,7 +48,7 @@ impl CronJob for VerifyWallets {
             })
             .collect();
         let kind = ("wallet-drift", "Wallets do not hold what their entries come to");
-        let turn = alarm::set_all(&transaction, &context.settings, kind, &troubles).await?;
+        let turn = alarm::set_all(&transaction, &context.settings, kind, &troubles, seen).await?;
         context.commit(transaction).await?;
         Ok(report.count("new", turn.began))
     }

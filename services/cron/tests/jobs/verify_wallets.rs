@@ -38,6 +38,32 @@ async fn a_wallet_that_drifts_pays_nothing_out_and_is_told_once() {
 }
 
 #[tokio::test]
+async fn a_check_that_has_not_seen_all_ends_nothing() {
+    let stage = Stage::set().await;
+    let asha = stage.shopper(50_000).await;
+    tamper(&stage, asha, 1_000).await;
+    stage.run("verify_wallets").await;
+    // As many as one check looks at stand before hers.
+    let many = "INSERT INTO users (id, name, email)
+                SELECT ('00000001-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'Ravi', n || '@example.in'
+                FROM generate_series(1, 10000) n";
+    stage.batch(many).await;
+    let all_tampered = async |paise: i64| {
+        let sql = "UPDATE wallet_balances SET balance_paise = balance_paise + $2 WHERE user_id <> $1";
+        stage.execute(sql, &[&asha, &paise]).await;
+    };
+    all_tampered(1).await;
+    assert_eq!(stage.run("verify_wallets").await, json!({"drifting": 10_000, "new": 10_000}));
+    let hers = format!("alerts WHERE key = 'wallet-drift:{asha}' AND closed_at IS NULL");
+    assert_eq!(stage.count(&hers).await, 1, "her wallet drifts as before");
+    assert_eq!(stage.count("wallet_drifts WHERE ended_at IS NULL").await, 10_001);
+    assert_eq!(stage.alerts(&format!("Over: {TITLE}")).await, 0);
+    all_tampered(-1).await;
+    assert_eq!(stage.run("verify_wallets").await, json!({"drifting": 1, "ended": 10_000, "new": 0}));
+    assert_eq!(stage.count(&hers).await, 1);
+}
+
+#[tokio::test]
 async fn a_check_that_is_killed_before_its_commit_is_taken_over() {
     let stage = Stage::set().await;
     let asha = stage.shopper(50_000).await;
