@@ -19,7 +19,7 @@ pub struct Grant {
     pub scopes: Vec<String>,
 }
 
-/// Stores a token, or renews its scopes.
+/// Stores a token that holds until it is revoked, or renews its scopes.
 pub async fn upsert(
     client: &impl GenericClient,
     name: &str,
@@ -27,9 +27,22 @@ pub async fn upsert(
     scopes: &[String],
     created_by: &str,
 ) -> Result<(), StoreError> {
+    upsert_until(client, name, token, scopes, created_by, None).await
+}
+
+/// Stores a token, or renews its scopes and its end. After `expires_at` it is void.
+pub async fn upsert_until(
+    client: &impl GenericClient,
+    name: &str,
+    token: &str,
+    scopes: &[String],
+    created_by: &str,
+    expires_at: Option<DateTime<Utc>>,
+) -> Result<(), StoreError> {
     let hash = Sha256::digest(token.as_bytes()).to_vec();
     let id = ApiTokenId::generate();
-    execute(client, sql!("api_tokens/insert.sql"), &[&id, &name, &hash, &scopes, &created_by]).await?;
+    let params: [&(dyn postgres_types::ToSql + Sync); 6] = [&id, &name, &hash, &scopes, &created_by, &expires_at];
+    execute(client, sql!("api_tokens/insert.sql"), &params).await?;
     Ok(())
 }
 
@@ -57,6 +70,8 @@ pub struct Line {
     pub created_at: DateTime<Utc>,
     /// When it was last used, to the minute.
     pub last_used_at: Option<DateTime<Utc>>,
+    /// Until when it is good, if not for ever.
+    pub expires_at: Option<DateTime<Utc>>,
     /// Since when it is void.
     pub revoked_at: Option<DateTime<Utc>>,
 }
@@ -73,7 +88,8 @@ pub async fn list(client: &impl GenericClient) -> Result<Vec<Line>, StoreError> 
                 created_by: row.try_get(3)?,
                 created_at: row.try_get(4)?,
                 last_used_at: row.try_get(5)?,
-                revoked_at: row.try_get(6)?,
+                expires_at: row.try_get(6)?,
+                revoked_at: row.try_get(7)?,
             })
         })
         .collect()

@@ -3,7 +3,9 @@
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use anyhow::{Context as _, bail};
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::Subcommand;
+use domain::clock::{Clock as _, SystemClock};
 use serde_json::Value;
 use store::audit::{self, Action};
 use store::{GenericClient, Pool, admin_users, api_tokens};
@@ -61,6 +63,9 @@ pub(crate) enum Command {
         /// What it may do, with commas; every scope by default
         #[arg(long, value_delimiter = ',')]
         scopes: Vec<String>,
+        /// Make it void after so many days; without it, it holds until it is revoked
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=3_650))]
+        days: Option<u16>,
     },
     /// Stored webhooks: work them off again
     Webhooks {
@@ -98,7 +103,7 @@ impl Command {
                 let cipher = settings.cipher.context("VOUCHER_KEY is not set; seed seals voucher codes with it")?;
                 let seeded = seed::run(&pool, &cipher, &links_base).await?;
                 if let Some(token) = api_token {
-                    store_token(&pool, "demo", &token, &[]).await?;
+                    store_token(&pool, "demo", &token, &[], None).await?;
                 }
                 for person in people {
                     let [role, email, password] = person
@@ -126,10 +131,17 @@ impl Command {
             Self::Webhooks { deed } => deed.run(&settings.postgres()?).await,
             Self::Ledger(command) => ledger::run(command, &settings.postgres()?).await,
             Self::Wallet(command) => statement::run(command, &settings.postgres()?).await,
-            Self::CreateToken { name, scopes } => {
+            Self::CreateToken { name, scopes, days } => {
+                let expires_at = days.map(|days| SystemClock.now() + TimeDelta::days(days.into()));
                 let token = password::token()?;
-                store_token(&settings.postgres()?, &name, &token, &scopes).await?;
+                store_token(&settings.postgres()?, &name, &token, &scopes, expires_at).await?;
                 print(&token);
+                // Beside the token, for whoever looks: what is printed is the token, for programs that take it from there.
+                let until = expires_at.map_or_else(
+                    || "until it is revoked".to_owned(),
+                    |at| format!("until {}", at.format("%Y-%m-%d %H:%M UTC")),
+                );
+                let _closed = writeln!(std::io::stderr(), "It is good {until}.");
                 Ok(())
             }
         }
@@ -198,7 +210,13 @@ async fn note(client: &impl GenericClient, action: &str, target: &str, after: Op
     Ok(())
 }
 
-async fn store_token(pool: &Pool, name: &str, token: &str, scopes: &[String]) -> anyhow::Result<()> {
+async fn store_token(
+    pool: &Pool,
+    name: &str,
+    token: &str,
+    scopes: &[String],
+    expires_at: Option<DateTime<Utc>>,
+) -> anyhow::Result<()> {
     if token.len() < 24 {
         bail!("a token has at least 24 characters");
     }
@@ -210,8 +228,8 @@ async fn store_token(pool: &Pool, name: &str, token: &str, scopes: &[String]) ->
     let scopes = if scopes.is_empty() { all } else { scopes.to_vec() };
     let mut client = pool.get().await?;
     let transaction = client.transaction().await?;
-    api_tokens::upsert(&transaction, name, token, &scopes, "cli").await?;
-    let after = Some(serde_json::json!({ "scopes": scopes }));
+    api_tokens::upsert_until(&transaction, name, token, &scopes, "cli", expires_at).await?;
+    let after = Some(serde_json::json!({ "scopes": scopes, "expires_at": expires_at }));
     note(&transaction, "token.create", &format!("token:{name}"), after).await?;
     transaction.commit().await?;
     Ok(())

@@ -1,1 +1,1 @@
-SELECT id, name, scopes, created_by, created_at, last_used_at, revoked_at FROM api_tokens ORDER BY created_at DESC
+SELECT id, name, scopes, created_by, created_at, last_used_at, expires_at, revoked_at FROM api_tokens ORDER BY created_at DESC

@@ -11,4 +11,5 @@ mod replays;
 mod routes;
 mod socket;
 mod stage;
+mod tokens;
 mod unmatched;
