@@ -5,6 +5,7 @@ use deadpool_postgres::GenericClient;
 use domain::contact::{EmailAddress, Mobile};
 use domain::ids::NotificationId;
 use sha2::{Digest, Sha256};
+use tokio_postgres::Row;
 
 use crate::notifications::{Category, Channel};
 use crate::statements::{execute, query};
@@ -45,7 +46,18 @@ pub struct Suppression {
     pub created_at: DateTime<Utc>,
 }
 
-pub(crate) fn word(category: Option<Category>) -> &'static str {
+/// Everything that can be stopped: all messages, or those of a category.
+pub const KINDS: [Option<Category>; 5] = [
+    None,
+    Some(Category::Security),
+    Some(Category::Money),
+    Some(Category::Reminder),
+    Some(Category::Operations),
+];
+
+/// The word of a category, or of all of them, in the list.
+#[must_use]
+pub fn word(category: Option<Category>) -> &'static str {
     category.map_or("all", Category::name)
 }
 
@@ -68,11 +80,23 @@ pub async fn of_address(
     channel: Channel,
     address: &AddressHash,
 ) -> Result<Vec<Suppression>, StoreError> {
-    query(client, sql!("suppressions/of_address.sql"), &[&channel.name(), &address.as_bytes()])
-        .await?
-        .iter()
-        .map(|row| Ok(Suppression { category: row.try_get(0)?, reason: row.try_get(1)?, created_at: row.try_get(2)? }))
-        .collect()
+    let rows = query(client, sql!("suppressions/of_address.sql"), &[&channel.name(), &address.as_bytes()]).await?;
+    rows.iter().map(suppression).collect()
+}
+
+/// Takes entries of an address off the list: the one with this word, or all. Gives what they were.
+pub async fn remove(
+    client: &impl GenericClient,
+    channel: Channel,
+    address: &AddressHash,
+    word: Option<&str>,
+) -> Result<Vec<Suppression>, StoreError> {
+    let rows = query(client, sql!("suppressions/delete.sql"), &[&channel.name(), &address.as_bytes(), &word]).await?;
+    rows.iter().map(suppression).collect()
+}
+
+fn suppression(row: &Row) -> Result<Suppression, StoreError> {
+    Ok(Suppression { category: row.try_get(0)?, reason: row.try_get(1)?, created_at: row.try_get(2)? })
 }
 
 /// Ends the reminders to whoever got this one: what the one-click link in its header asks for. `false` when there is no such reminder.

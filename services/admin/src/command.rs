@@ -13,6 +13,7 @@ use store::{GenericClient, Pool, admin_users, api_tokens};
 use crate::api::openapi;
 use crate::role::Role;
 use crate::settings::Settings;
+use crate::suppressions::{self, Address, Kind};
 use crate::{autoscale, ledger, password, routes, seed, statement, webhooks};
 
 /// What can be asked on the command line.
@@ -66,6 +67,28 @@ pub(crate) enum Command {
         /// Make it void after so many days; without it, it holds until it is revoked
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=3_650))]
         days: Option<u16>,
+    },
+    /// Stop messages to a mail address or mobile number. Done twice it changes nothing
+    Suppress {
+        /// The mail address, or the Indian mobile number: mails or texts are stopped
+        address: Address,
+        /// Which messages: all, security (codes and links), money, reminder, or operations
+        #[arg(long, default_value = "all")]
+        category: Kind,
+        /// Why, for the list and the audit log; nothing personal
+        #[arg(long)]
+        reason: String,
+    },
+    /// Let messages to a mail address or mobile number through again. Done twice it changes nothing
+    Unsuppress {
+        /// The mail address, or the Indian mobile number
+        address: Address,
+        /// Only the entry of this word (all, security, money, reminder, operations); every entry of the address by default
+        #[arg(long)]
+        category: Option<Kind>,
+        /// Why, for the audit log; nothing personal
+        #[arg(long)]
+        reason: String,
     },
     /// Stored webhooks: work them off again
     Webhooks {
@@ -127,6 +150,12 @@ impl Command {
                 disable_user(&settings.postgres()?, &email).await?;
                 print(&format!("{email} may not log in any more"));
                 Ok(())
+            }
+            Self::Suppress { address, category, reason } => {
+                suppressions::suppress(&settings.postgres()?, &address, category, &reason).await
+            }
+            Self::Unsuppress { address, category, reason } => {
+                suppressions::unsuppress(&settings.postgres()?, &address, category, &reason).await
             }
             Self::Webhooks { deed } => deed.run(&settings.postgres()?).await,
             Self::Ledger(command) => ledger::run(command, &settings.postgres()?).await,

@@ -29,6 +29,7 @@ mod settings;
 mod socket;
 mod state;
 mod statement;
+mod suppressions;
 mod sync;
 mod timeline;
 mod view;

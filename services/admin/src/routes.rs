@@ -13,8 +13,8 @@ use crate::api::ApiError;
 use crate::error::PageError;
 use crate::role::Role::{self, Finance, Operator, Viewer};
 use crate::{
-    api, assets, cron, dead, deliveries, live, login, offers, people, queues, records, replays, socket, sync, timeline,
-    wallets, webhooks, workers,
+    api, assets, cron, dead, deliveries, live, login, offers, people, queues, records, replays, socket, suppressions,
+    sync, timeline, wallets, webhooks, workers,
 };
 
 /// Everybody who is logged in.
@@ -167,6 +167,9 @@ static PAGES: &[Route] = &[
     get!("/admin/deliveries", LOOK, "Messages to people", records::deliveries_page),
     get!("/admin/deliveries/{id}", LOOK, "A message and how such a one looks", deliveries::page),
     get!("/admin/deliveries/{id}/preview", LOOK, "A mail with sample values, for a frame", deliveries::preview),
+    get!("/admin/suppressions", LOOK, "What is held back from an address", suppressions::page),
+    post!("/admin/suppressions", STEER, "Hold messages back from an address", suppressions::add),
+    post!("/admin/suppressions/remove", STEER, "Let messages to an address through again", suppressions::remove),
     get!("/admin/cron", LOOK, "Recurring jobs and their runs", cron::page),
     post!("/admin/cron/{job}/run", STEER, "Run a job now", cron::run),
     post!("/admin/cron/{job}/pause", STEER, "Pause a job", cron::pause),

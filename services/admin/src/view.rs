@@ -65,7 +65,7 @@ pub(crate) struct Done {
 
 /// Words in the address after an action, and what they say. Only these can be said, so a link cannot put words into our
 /// mouth.
-const NOTES: [(&str, &str); 23] = [
+const NOTES: [(&str, &str); 25] = [
     ("replayed", "The job is back on its queue."),
     ("deleted", "The dead letter is deleted."),
     ("paused", "The queue is paused: nothing is claimed from it."),
@@ -89,6 +89,8 @@ const NOTES: [(&str, &str); 23] = [
     ("repair-decided", "The repair is decided."),
     ("ended", "The sessions are ended."),
     ("revoked", "The token is void."),
+    ("suppressed", "Such messages to this address are held back."),
+    ("unsuppressed", "Such messages to this address go out again."),
 ];
 
 /// Shows a page.

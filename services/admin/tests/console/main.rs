@@ -11,5 +11,6 @@ mod replays;
 mod routes;
 mod socket;
 mod stage;
+mod suppressions;
 mod tokens;
 mod unmatched;
