@@ -2,7 +2,7 @@
 //! replica, so they are there as long as one of them lives, also when no worker does.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -51,10 +51,34 @@ struct Gauges {
     oldest: Gauge<i64>,
     paused: Gauge<u64>,
     workers: Gauge<u64>,
-    sync_age: Gauge<i64>,
+    sync_age: Roster,
     drifting: Gauge<i64>,
-    token: Gauge<i64>,
-    certificate: Gauge<i64>,
+    token: Roster,
+    certificate: Roster,
+}
+
+/// A gauge that shows what was told last and nothing else: the series of what is gone goes with it.
+struct Roster(Arc<Mutex<Vec<(i64, KeyValue)>>>);
+
+impl Roster {
+    fn new(name: &'static str, about: &'static str) -> Self {
+        let told: Arc<Mutex<Vec<(i64, KeyValue)>>> = Arc::default();
+        let shown = told.clone();
+        let _kept_by_the_meter = meter()
+            .i64_observable_gauge(name)
+            .with_description(about)
+            .with_callback(move |observer| {
+                for (figure, label) in shown.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+                    observer.observe(*figure, std::slice::from_ref(label));
+                }
+            })
+            .build();
+        Self(told)
+    }
+
+    fn tell(&self, figures: Vec<(i64, KeyValue)>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = figures;
+    }
 }
 
 impl Gauges {
@@ -71,7 +95,7 @@ impl Gauges {
             oldest: whole("queue_oldest_age_seconds", "Since when the job at the head of a queue waits"),
             paused: count("queue_paused", "1 while a queue is paused by an operator"),
             workers: count("service_workers", "Workers that show a sign of life, by service"),
-            sync_age: whole(
+            sync_age: Roster::new(
                 "network_sync_age_seconds",
                 "How long ago the moment is up to which a network has been read",
             ),
@@ -79,8 +103,11 @@ impl Gauges {
                 "wallets_drifting",
                 "Wallets that do not hold what their entries come to, as the last check found",
             ),
-            token: whole("api_token_expires_seconds", "How long a program's token is still good, by its name"),
-            certificate: whole("certificate_expires_seconds", "How long a certificate is still good, by its file"),
+            token: Roster::new("api_token_expires_seconds", "How long a program's token is still good, by its name"),
+            certificate: Roster::new(
+                "certificate_expires_seconds",
+                "How long a certificate is still good, by its file",
+            ),
         }
     }
 
@@ -96,13 +123,12 @@ impl Gauges {
         self.unmatched.record(standing.unmatched, &[]);
         self.recent.record(standing.recent_matched, &[KeyValue::new("matched", "true")]);
         self.recent.record(standing.recent_unmatched, &[KeyValue::new("matched", "false")]);
-        for (network, read_up_to) in standing::synced(&client).await? {
-            self.sync_age.record(seconds(now, read_up_to), &[KeyValue::new("network", network)]);
-        }
+        let synced = standing::synced(&client).await?.into_iter();
+        let ages = synced.map(|(network, until)| (seconds(now, until), KeyValue::new("network", network)));
+        self.sync_age.tell(ages.collect());
         self.drifting.record(store::drifts::count_open(&client).await?, &[]);
-        for (name, expires_at) in standing::expiring_tokens(&client, TOKENS).await? {
-            self.token.record(seconds(expires_at, now), &[KeyValue::new("token", name)]);
-        }
+        let tokens = standing::expiring_tokens(&client, TOKENS).await?.into_iter();
+        self.token.tell(tokens.map(|(name, end)| (seconds(end, now), KeyValue::new("token", name))).collect());
         Ok(())
     }
 
@@ -136,17 +162,18 @@ impl Gauges {
     }
 
     fn of_certificates(&self, files: &[String]) {
+        let mut figures = Vec::new();
         for file in files {
             match certificates::expiry(file) {
                 Ok(expires_at) => {
-                    self.certificate
-                        .record(seconds(expires_at, SystemClock.now()), &[KeyValue::new("file", file.clone())]);
+                    figures.push((seconds(expires_at, SystemClock.now()), KeyValue::new("file", file.clone())));
                 }
                 Err(error) => {
                     tracing::warn!(file, error.chain = telemetry::chain(&error), "a certificate could not be read");
                 }
             }
         }
+        self.certificate.tell(figures);
     }
 }
 

@@ -10,6 +10,7 @@ mod remind_pending;
 mod schema;
 mod sitemap;
 mod stage;
+mod standing;
 mod sync_inventory;
 mod verify_wallets;
 mod worker_watch;
