@@ -131,16 +131,18 @@ pub async fn find(client: &impl GenericClient, id: WithdrawalId) -> Result<Optio
     query_opt(client, sql!("withdrawals/find.sql"), &[&id]).await?.as_ref().map(withdrawal).transpose()
 }
 
-/// Withdrawals, newest first, of one shopper or all, in one state or all, requested before a time; at most `limit`.
+/// Withdrawals, newest first, of one shopper or all, in one state or all, requested before a time and before the withdrawal
+/// `after`; at most `limit`.
 pub async fn list(
     client: &impl GenericClient,
     user: Option<UserId>,
     status: Option<WithdrawalStatus>,
     before: Option<DateTime<Utc>>,
+    after: Option<WithdrawalId>,
     limit: i64,
 ) -> Result<Vec<Withdrawal>, StoreError> {
     let status = status.map(WithdrawalStatus::word);
-    let rows = query(client, sql!("withdrawals/list.sql"), &[&user, &status, &before, &limit]).await?;
+    let rows = query(client, sql!("withdrawals/list.sql"), &[&user, &status, &before, &after, &limit]).await?;
     rows.iter().map(withdrawal).collect()
 }
 

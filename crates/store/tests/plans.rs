@@ -46,7 +46,6 @@ const WHOLE: &[(&str, &str)] = &[
     ("wallet/account_sum.sql", "an auditor's sum over the whole ledger"),
     ("wallet/drift.sql", "the night's check of the whole ledger"),
     ("wallet/overview.sql", "the pending part only, by a partial index"),
-    ("withdrawals/list.sql", "a page of the console over what is open"),
 ];
 
 /// Statements that keep a hash of a table, and why that is right: they run on connections that plan by statistics.

@@ -3,7 +3,6 @@
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use chrono::{DateTime, Utc};
-use domain::clock::{Clock as _, SystemClock};
 use domain::ids::CronRunId;
 use store::cron_runs::{self, JobLine, RunLine};
 use store::{Client, StoreError};
@@ -30,7 +29,7 @@ pub(crate) async fn page(
 ) -> Result<HttpResponse, PageError> {
     let client = state.pool.get().await?;
     let jobs = cron_runs::jobs(&client).await?;
-    let runs = cron_runs::list(&client, None, SystemClock.now() + chrono::TimeDelta::days(1), 50).await?;
+    let runs = cron_runs::list(&client, None, None, None, 50).await?;
     view::html(&CronPage { page: Page::new(who, "cron").noting(query.done.as_deref()), jobs, runs })
 }
 

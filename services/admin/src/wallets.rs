@@ -112,7 +112,7 @@ impl WalletPage {
         let user = users::find(&client, id).await?.ok_or(PageError::NotFound("shopper"))?;
         let wallet = wallet::overview(&client, id).await?.ok_or(PageError::NotFound("wallet"))?;
         let lines = wallet::statement(&client, id, None, 100).await?;
-        let withdrawals = withdrawals::list(&client, Some(id), None, None, 20).await?;
+        let withdrawals = withdrawals::list(&client, Some(id), None, None, None, 20).await?;
         let adjustments = adjustments::list(&client, Some(id), 20).await?;
         let drift = drifts::of_wallet(&client, id).await?;
         let shopper = Shopper::of(user, revealed);
@@ -205,7 +205,7 @@ pub(crate) async fn withdrawals_page(
     query: web::Query<Standing>,
 ) -> Result<HttpResponse, PageError> {
     let client = state.pool.get().await?;
-    let withdrawals = withdrawals::list(&client, None, query.status.parse().ok(), None, 100).await?;
+    let withdrawals = withdrawals::list(&client, None, query.status.parse().ok(), None, None, 100).await?;
     view::html(&WithdrawalsPage { page: Page::new(who, "withdrawals"), status: query.status.clone(), withdrawals })
 }
 

@@ -111,14 +111,15 @@ pub struct RunLine {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-/// Runs that were noted before a time, the newest first; of one job or of all.
+/// Runs, the newest first; of one job or of all, with a nominal time before `before`, noted before the run `after`.
 pub async fn list(
     client: &impl GenericClient,
     job: Option<&str>,
-    before: DateTime<Utc>,
+    before: Option<DateTime<Utc>>,
+    after: Option<CronRunId>,
     limit: i64,
 ) -> Result<Vec<RunLine>, StoreError> {
-    let rows = query(client, sql!("cron_runs/list.sql"), &[&job, &before, &limit]).await?;
+    let rows = query(client, sql!("cron_runs/list.sql"), &[&job, &before, &after, &limit]).await?;
     rows.iter()
         .map(|row| {
             Ok(RunLine {

@@ -180,17 +180,20 @@ pub(crate) async fn withdrawal(state: web::Data<State>, path: web::Path<String>)
 pub(crate) struct Which {
     user_id: Option<UserId>,
     status: Option<String>,
-    /// Requested before this time: `requested_at` of the last one of the page before.
+    /// Requested before this time.
     before: Option<DateTime<Utc>>,
+    /// `next` of the page before.
+    cursor: Option<String>,
 }
 
 /// Withdrawals, the newest first.
 pub(crate) async fn list(state: web::Data<State>, query: web::Query<Which>) -> Answer {
     let status = query.status.as_deref().map(id).transpose()?;
+    let after = query.cursor.as_deref().map(id).transpose()?;
     let client = state.pool.get().await?;
-    let found = withdrawals::list(&client, query.user_id, status, query.before, 100).await?;
+    let found = withdrawals::list(&client, query.user_id, status, query.before, after, 101).await?;
     let items: Vec<Withdrawal> = found.into_iter().map(Withdrawal::from).collect();
-    Ok(HttpResponse::Ok().json(Listing { items, next: None }))
+    Ok(HttpResponse::Ok().json(Listing::cut(items, 100, |one| one.id.to_string())))
 }
 
 /// An order to be noted before it is paid.

@@ -2,8 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 use chrono::{DateTime, Utc};
-use domain::clock::{Clock as _, SystemClock};
-use domain::ids::{ClickId, ReplayId, SyncRunId, TransactionId, WebhookId};
+use domain::ids::{ClickId, CronRunId, ReplayId, SyncRunId, TransactionId, WebhookId};
 use domain::money::Paise;
 use domain::network::Network;
 use schemars::JsonSchema;
@@ -130,6 +129,7 @@ pub(crate) async fn timeline(state: web::Data<State>, query: web::Query<Text>) -
 /// A run of a recurring job.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct CronRun {
+    id: CronRunId,
     job: String,
     scheduled_for: DateTime<Utc>,
     cause: String,
@@ -148,21 +148,24 @@ pub(crate) struct CronRun {
 pub(crate) struct Runs {
     /// Of this job.
     job: Option<String>,
-    /// Before this time.
+    /// With a nominal time before this one.
     before: Option<DateTime<Utc>>,
+    /// `next` of the page before.
+    cursor: Option<String>,
     /// How many, 1 to 200.
     limit: Option<u16>,
 }
 
 /// Runs of recurring jobs.
 pub(crate) async fn cron(state: web::Data<State>, query: web::Query<Runs>) -> Answer {
+    let after = query.cursor.as_deref().map(id).transpose()?;
+    let limit = query.limit.unwrap_or(50).clamp(1, 200);
     let client = state.pool.get().await?;
-    let before = query.before.unwrap_or_else(|| SystemClock.now() + chrono::TimeDelta::days(1));
-    let limit = i64::from(query.limit.unwrap_or(50).clamp(1, 200));
-    let runs = cron_runs::list(&client, query.job.as_deref(), before, limit).await?;
+    let runs = cron_runs::list(&client, query.job.as_deref(), query.before, after, i64::from(limit) + 1).await?;
     let items: Vec<CronRun> = runs
         .into_iter()
         .map(|run| CronRun {
+            id: run.id,
             job: run.job,
             scheduled_for: run.scheduled_for,
             cause: run.cause,
@@ -175,7 +178,7 @@ pub(crate) async fn cron(state: web::Data<State>, query: web::Query<Runs>) -> An
             finished_at: run.finished_at,
         })
         .collect();
-    Ok(HttpResponse::Ok().json(Listing { items, next: None }))
+    Ok(HttpResponse::Ok().json(Listing::cut(items, usize::from(limit), |run| run.id.to_string())))
 }
 
 /// How a run is asked for.

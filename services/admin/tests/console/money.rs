@@ -115,6 +115,33 @@ async fn a_frozen_wallet_gives_nothing_and_a_withdrawal_is_made_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn withdrawals_of_one_moment_are_all_listed() {
+    let stage = Stage::start().await;
+    let id = shopper(&stage).await;
+    let many = "INSERT INTO withdrawals (id, user_id, amount_paise, status, fund_account_id, idempotency_key, rule_version, requested_at)
+                SELECT ('01981b1e-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, $1::uuid, 100, 'requested', 'fa_1', 'w' || n,
+                       (SELECT min(version) FROM cashback_rules), '2026-09-01T10:00:00Z'
+                FROM generate_series(1, 250) n";
+    stage.database.client().await.execute(many, &[&id]).await.unwrap();
+    let (mut seen, mut path) = (Vec::new(), format!("/withdrawals?user_id={id}&status=requested"));
+    loop {
+        let (status, page) = stage.call(Method::GET, &path, None).await;
+        assert_eq!(status, 200, "{page}");
+        let items = page["items"].as_array().unwrap().iter();
+        seen.extend(items.map(|one| one["id"].as_str().unwrap().to_owned()));
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/withdrawals?user_id={id}&status=requested&cursor={next}");
+    }
+    let all = seen.len();
+    seen.sort();
+    seen.dedup();
+    assert_eq!((all, seen.len()), (250, 250), "each once");
+    let (_, none) = stage.call(Method::GET, "/withdrawals?before=2026-09-01T10:00:00Z", None).await;
+    assert_eq!(none["items"].as_array().unwrap().len(), 0);
+    assert_eq!(stage.call(Method::GET, "/withdrawals?cursor=newest", None).await.0, 422);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wallet_is_found_by_whatever_names_its_shopper() {
     let stage = Stage::start().await;
     let id = shopper(&stage).await;

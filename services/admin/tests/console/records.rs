@@ -93,6 +93,37 @@ async fn a_job_is_asked_for_paused_and_resumed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn runs_are_paged_each_once_in_whatever_order_their_times_are() {
+    let stage = Stage::start().await;
+    let client = stage.pool.get().await.unwrap();
+    let now = chrono::Utc::now();
+    // Asked for in one go; the nominal times are in the past, and not in the order of asking.
+    for hours in [3, 1, 4, 2, 5] {
+        let (id, at) = (domain::ids::CronRunId::generate(), now - chrono::TimeDelta::hours(hours));
+        assert!(cron_runs::request(&client, id, "sitemap", Some(at), "test", "a test", true).await.unwrap());
+    }
+    client.execute("UPDATE cron_runs SET created_at = now()", &[]).await.unwrap();
+    let (mut seen, mut path) = (Vec::new(), "/cron/runs?job=sitemap&limit=2".to_owned());
+    loop {
+        let (status, page) = stage.call(Method::GET, &path, None).await;
+        assert_eq!(status, 200, "{page}");
+        let items = page["items"].as_array().unwrap();
+        assert!(items.len() <= 2);
+        seen.extend(items.iter().map(|run| run["scheduled_for"].as_str().unwrap().to_owned()));
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/cron/runs?job=sitemap&limit=2&cursor={next}");
+    }
+    let all = seen.len();
+    seen.sort();
+    seen.dedup();
+    assert_eq!((all, seen.len()), (5, 5), "each run once: {seen:?}");
+    let before = (now - chrono::TimeDelta::minutes(150)).format("%Y-%m-%dT%H:%M:%SZ");
+    let (_, earlier) = stage.call(Method::GET, &format!("/cron/runs?before={before}"), None).await;
+    assert_eq!(earlier["items"].as_array().unwrap().len(), 3, "{earlier}");
+    assert_eq!(stage.call(Method::GET, "/cron/runs?cursor=newest", None).await.0, 422);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn links_are_tried_with_the_rules_of_the_redirector() {
     let stage = Stage::start().await;
     let viewer = stage.person("viewer").await;
