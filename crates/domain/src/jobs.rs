@@ -16,6 +16,34 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::job::Job;
+
+/// Something that is made of each kind of job: a check of its payload, its contract.
+pub trait Each {
+    /// What is made.
+    type Made;
+
+    /// Makes it of one kind.
+    fn of<J: Job + JsonSchema>(&self) -> Self::Made;
+}
+
+/// Every kind of job there is. One that is missing here fails a test of the contracts.
+pub fn all<E: Each>(each: &E) -> Vec<E::Made> {
+    vec![
+        each.of::<cashback::ConfirmHint>(),
+        each.of::<cashback::MatchTransaction>(),
+        each.of::<cashback::SyncNetwork>(),
+        each.of::<click::RecordClick>(),
+        each.of::<email::SendEmail>(),
+        each.of::<payment::ProcessPaymentEvent>(),
+        each.of::<payment::StartPayout>(),
+        each.of::<receipt::ProcessReceipts>(),
+        each.of::<event::NotifyShopper>(),
+        each.of::<sms::SendSms>(),
+        each.of::<webhook::ReplayWebhook>(),
+    ]
+}
+
 /// Names the business event that a message tells of, such as `cashback:01981b1e-…:confirmed`. One event gives at most one
 /// message per channel and template, whoever replays what. 1 to 200 characters of `A-Z a-z 0-9 : . _ -`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

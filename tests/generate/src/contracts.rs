@@ -3,14 +3,7 @@
 use std::fmt::Write as _;
 
 use domain::job::Job;
-use domain::jobs::cashback::{ConfirmHint, MatchTransaction, SyncNetwork};
-use domain::jobs::click::RecordClick;
-use domain::jobs::email::SendEmail;
-use domain::jobs::event::NotifyShopper;
-use domain::jobs::payment::{ProcessPaymentEvent, StartPayout};
-use domain::jobs::receipt::ProcessReceipts;
-use domain::jobs::sms::SendSms;
-use domain::jobs::webhook::ReplayWebhook;
+use domain::jobs::{self, Each};
 use schemars::{JsonSchema, schema_for};
 use serde_json::{Value, json};
 
@@ -25,32 +18,25 @@ struct Contract {
     schema: Value,
 }
 
-fn contract<J: Job + JsonSchema>() -> anyhow::Result<Contract> {
-    Ok(Contract {
-        kind: J::KIND,
-        queue: J::QUEUE.name(),
-        version: J::VERSION,
-        attempts: J::RETRY.max_attempts,
-        seconds: J::TIMEOUT.as_secs(),
-        schema: serde_json::to_value(schema_for!(J))?,
-    })
+struct Contracts;
+
+impl Each for Contracts {
+    type Made = anyhow::Result<Contract>;
+
+    fn of<J: Job + JsonSchema>(&self) -> anyhow::Result<Contract> {
+        Ok(Contract {
+            kind: J::KIND,
+            queue: J::QUEUE.name(),
+            version: J::VERSION,
+            attempts: J::RETRY.max_attempts,
+            seconds: J::TIMEOUT.as_secs(),
+            schema: serde_json::to_value(schema_for!(J))?,
+        })
+    }
 }
 
-/// Every job there is. One that is missing here fails the test below.
 fn all() -> anyhow::Result<Vec<Contract>> {
-    Ok(vec![
-        contract::<ConfirmHint>()?,
-        contract::<MatchTransaction>()?,
-        contract::<SyncNetwork>()?,
-        contract::<RecordClick>()?,
-        contract::<SendEmail>()?,
-        contract::<ProcessPaymentEvent>()?,
-        contract::<StartPayout>()?,
-        contract::<ProcessReceipts>()?,
-        contract::<NotifyShopper>()?,
-        contract::<SendSms>()?,
-        contract::<ReplayWebhook>()?,
-    ])
+    jobs::all(&Contracts).into_iter().collect()
 }
 
 /// The envelope as other producers may write it. `attempt`, `failures` and `replays` are the workers' own.

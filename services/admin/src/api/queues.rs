@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use domain::clock::{Clock as _, SystemClock};
 use domain::ids::JobId;
 use domain::job::{Job, Queue};
-use domain::jobs::{cashback, click, email, event, payment, receipt, sms, webhook};
+use domain::jobs::{self, Each};
 use queue::{Envelope, admin};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -71,27 +71,23 @@ pub(crate) struct Pushed {
     id: JobId,
 }
 
-/// Whether `payload` is one of `J`, and the queue of it.
-fn check<J: Job>(payload: &str) -> (Queue, Result<(), serde_json::Error>) {
-    (J::QUEUE, serde_json::from_str::<J>(payload).map(drop))
+/// A kind of job, as what is to be pushed is checked against it.
+struct Kind {
+    name: &'static str,
+    queue: Queue,
+    /// Whether a payload is one of it.
+    check: fn(&str) -> Result<(), serde_json::Error>,
 }
 
-type Check = fn(&str) -> (Queue, Result<(), serde_json::Error>);
+struct Kinds;
 
-/// Every kind of job with the check of its payload.
-const KINDS: [(&str, Check); 11] = [
-    (email::SendEmail::KIND, check::<email::SendEmail>),
-    (sms::SendSms::KIND, check::<sms::SendSms>),
-    (event::NotifyShopper::KIND, check::<event::NotifyShopper>),
-    (click::RecordClick::KIND, check::<click::RecordClick>),
-    (cashback::ConfirmHint::KIND, check::<cashback::ConfirmHint>),
-    (cashback::MatchTransaction::KIND, check::<cashback::MatchTransaction>),
-    (cashback::SyncNetwork::KIND, check::<cashback::SyncNetwork>),
-    (payment::ProcessPaymentEvent::KIND, check::<payment::ProcessPaymentEvent>),
-    (payment::StartPayout::KIND, check::<payment::StartPayout>),
-    (receipt::ProcessReceipts::KIND, check::<receipt::ProcessReceipts>),
-    (webhook::ReplayWebhook::KIND, check::<webhook::ReplayWebhook>),
-];
+impl Each for Kinds {
+    type Made = Kind;
+
+    fn of<J: Job + JsonSchema>(&self) -> Kind {
+        Kind { name: J::KIND, queue: J::QUEUE, check: |payload| serde_json::from_str::<J>(payload).map(drop) }
+    }
+}
 
 /// Pushes a job.
 pub(crate) async fn enqueue(
@@ -102,16 +98,16 @@ pub(crate) async fn enqueue(
 ) -> Answer {
     let queue = queue(&name)?;
     let job: NewJob = body(&bytes)?;
-    let known = KINDS.iter().find(|(kind, _)| *kind == job.kind);
-    let (_, check) = known.ok_or_else(|| {
-        let kinds: Vec<_> = KINDS.iter().map(|(kind, _)| *kind).collect();
-        ApiError::Invalid(format!("{:?} is no kind of job; the kinds are {}", job.kind, kinds.join(", ")))
+    let kinds = jobs::all(&Kinds);
+    let kind = kinds.iter().find(|kind| kind.name == job.kind).ok_or_else(|| {
+        let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
+        ApiError::Invalid(format!("{:?} is no kind of job; the kinds are {}", job.kind, names.join(", ")))
     })?;
-    let (home, fits) = check(job.payload.get());
-    if home != queue {
-        return Err(ApiError::Invalid(format!("{} belongs to the queue {home}", job.kind)));
+    if kind.queue != queue {
+        return Err(ApiError::Invalid(format!("{} belongs to the queue {}", job.kind, kind.queue)));
     }
-    fits.map_err(|error| ApiError::Invalid(format!("the payload is not one of {}: {error}", job.kind)))?;
+    (kind.check)(job.payload.get())
+        .map_err(|error| ApiError::Invalid(format!("the payload is not one of {}: {error}", job.kind)))?;
     let mut envelope = Envelope::new(JobId::generate(), &job.kind, &job.payload);
     envelope.enqueued_at = Some(SystemClock.now());
     envelope.not_before = job.not_before;
