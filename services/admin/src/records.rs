@@ -14,6 +14,7 @@ use crate::api::Listing;
 use crate::error::PageError;
 use crate::state::State;
 use crate::view::{self, Page};
+use crate::webhooks::{known, place};
 
 /// Which messages.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -55,11 +56,16 @@ pub(crate) struct Delivery {
 }
 
 /// Messages, the newest first.
-pub(crate) async fn deliveries(state: &State, wanted: &Messages) -> Result<Listing<Delivery>, StoreError> {
+pub(crate) async fn deliveries<E: From<StoreError>>(
+    state: &State,
+    wanted: &Messages,
+    invalid: impl Fn(String) -> E,
+) -> Result<Listing<Delivery>, E> {
     let limit = wanted.limit.unwrap_or(50).clamp(1, 200);
-    let before = wanted.cursor.parse().unwrap_or_else(|_from_the_newest| NotificationId::generate());
+    let before = place(&wanted.cursor, NotificationId::generate).map_err(&invalid)?;
+    let status = known(&wanted.status, |word| STATES.into_iter().find(|state| *state == word)).map_err(&invalid)?;
     let client = state.pool.get().await?;
-    let found = console::deliveries(&client, before, &wanted.status, i64::from(limit) + 1).await?;
+    let found = console::deliveries(&client, before, status.unwrap_or_default(), i64::from(limit) + 1).await?;
     let found = found.into_iter().map(|one| Delivery {
         id: one.id,
         event_key: one.event_key,
@@ -110,7 +116,7 @@ pub(crate) async fn deliveries_page(
     who: Who,
     query: web::Query<Messages>,
 ) -> Result<HttpResponse, PageError> {
-    let list = deliveries(&state, &query).await?;
+    let list = deliveries(&state, &query, PageError::Input).await?;
     view::html(&DeliveriesPage { page: Page::new(who, "deliveries"), status: query.status.clone(), list })
 }
 
@@ -154,9 +160,13 @@ pub(crate) struct DeedLine {
 }
 
 /// Deeds, the newest first.
-pub(crate) async fn deeds(state: &State, wanted: &Deeds) -> Result<Listing<DeedLine>, StoreError> {
+pub(crate) async fn deeds<E: From<StoreError>>(
+    state: &State,
+    wanted: &Deeds,
+    invalid: impl Fn(String) -> E,
+) -> Result<Listing<DeedLine>, E> {
     let limit = wanted.limit.unwrap_or(50).clamp(1, 200);
-    let before = wanted.cursor.parse().unwrap_or_else(|_from_the_newest| AuditId::generate());
+    let before = place(&wanted.cursor, AuditId::generate).map_err(invalid)?;
     let client = state.pool.get().await?;
     let found = audit::list(&client, before, wanted.actor.trim(), wanted.target.trim(), i64::from(limit) + 1).await?;
     let found = found.into_iter().map(|line| DeedLine {
@@ -189,6 +199,6 @@ pub(crate) async fn audit_page(
     query: web::Query<Deeds>,
 ) -> Result<HttpResponse, PageError> {
     let wanted = query.into_inner();
-    let list = deeds(&state, &wanted).await?;
+    let list = deeds(&state, &wanted, PageError::Input).await?;
     view::html(&AuditPage { page: Page::new(who, "audit"), wanted, list })
 }

@@ -19,10 +19,12 @@ pub(crate) use self::repair::{
     approve as approve_repair, ask as ask_repair, list as repairs_page, refuse as refuse_repair,
 };
 use crate::access::Who;
+use crate::api::Listing;
 use crate::deed::Act;
 use crate::error::PageError;
 use crate::state::{Deed, State};
 use crate::view::{self, Done, Page};
+use crate::webhooks::known;
 
 /// A shopper as everybody may see one.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -188,6 +190,9 @@ pub(crate) async fn unfreeze(act: Act, id: web::Path<String>) -> Result<HttpResp
 pub(crate) struct Standing {
     #[serde(default)]
     pub(crate) status: String,
+    /// Where to go on.
+    #[serde(default)]
+    pub(crate) cursor: String,
 }
 
 #[derive(Template)]
@@ -195,7 +200,7 @@ pub(crate) struct Standing {
 struct WithdrawalsPage {
     page: Page,
     status: String,
-    withdrawals: Vec<Withdrawal>,
+    list: Listing<Withdrawal>,
 }
 
 /// Withdrawals, the newest first.
@@ -204,9 +209,12 @@ pub(crate) async fn withdrawals_page(
     who: Who,
     query: web::Query<Standing>,
 ) -> Result<HttpResponse, PageError> {
+    let status = known(&query.status, |word| word.parse().ok()).map_err(PageError::Input)?;
+    let after = known(&query.cursor, |word| word.parse().ok()).map_err(PageError::Input)?;
     let client = state.pool.get().await?;
-    let withdrawals = withdrawals::list(&client, None, query.status.parse().ok(), None, None, 100).await?;
-    view::html(&WithdrawalsPage { page: Page::new(who, "withdrawals"), status: query.status.clone(), withdrawals })
+    let found = withdrawals::list(&client, None, status, None, after, 101).await?;
+    let list = Listing::cut(found, 100, |one| one.id.to_string());
+    view::html(&WithdrawalsPage { page: Page::new(who, "withdrawals"), status: query.status.clone(), list })
 }
 
 /// The class of an amount that went.

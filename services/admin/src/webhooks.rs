@@ -2,6 +2,8 @@
 
 mod command;
 
+use std::str::FromStr;
+
 use actix_web::{HttpResponse, web};
 use askama::Template;
 use chrono::{DateTime, Utc};
@@ -86,12 +88,8 @@ impl Search {
 
     /// Which webhooks are meant, and one more than `limit` of them.
     fn filter(&self, limit: u16) -> Result<Filter<'static>, String> {
-        let before = match self.cursor.as_str() {
-            "" => WebhookId::generate(),
-            place => place.parse().map_err(|error: InvalidId| error.to_string())?,
-        };
         Ok(Filter {
-            before,
+            before: place(&self.cursor, WebhookId::generate)?,
             source: known(&self.source, |word| SOURCES.into_iter().find(|source| *source == word))?,
             verdict: known(&self.verdict, |word| Verdict::ALL.into_iter().find(|verdict| verdict.word() == word))?,
             since: self.since.0,
@@ -107,6 +105,14 @@ pub(crate) fn known<T>(text: &str, find: impl Fn(&str) -> Option<T>) -> Result<O
     match text.trim() {
         "" => Ok(None),
         word => find(word).map(Some).ok_or_else(|| format!("{word:?} is not known here")),
+    }
+}
+
+/// Where a list goes on: from the newest, unless it is said. What is no place must not mean the newest.
+pub(crate) fn place<Id: FromStr<Err = InvalidId>>(cursor: &str, newest: impl FnOnce() -> Id) -> Result<Id, String> {
+    match cursor {
+        "" => Ok(newest()),
+        place => place.parse().map_err(|error: InvalidId| error.to_string()),
     }
 }
 

@@ -105,12 +105,12 @@ pub(crate) async fn replay_state(state: web::Data<State>, path: web::Path<String
 
 /// Messages.
 pub(crate) async fn deliveries(state: web::Data<State>, query: web::Query<Messages>) -> Answer {
-    Ok(HttpResponse::Ok().json(messages(&state, &query).await?))
+    Ok(HttpResponse::Ok().json(messages(&state, &query, ApiError::Invalid).await?))
 }
 
 /// Deeds.
 pub(crate) async fn audit(state: web::Data<State>, query: web::Query<Deeds>) -> Answer {
-    Ok(HttpResponse::Ok().json(deeds(&state, &query).await?))
+    Ok(HttpResponse::Ok().json(deeds(&state, &query, ApiError::Invalid).await?))
 }
 
 /// What is looked for.

@@ -93,6 +93,25 @@ async fn a_job_is_asked_for_paused_and_resumed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_word_that_is_not_known_is_refused_and_does_not_mean_everything() {
+    let stage = Stage::start().await;
+    let viewer = stage.person("viewer").await;
+    let lists = [
+        ("deliveries", "status=lost"),
+        ("deliveries", "cursor=1"),
+        ("audit", "cursor=1"),
+        ("withdrawals", "status=lost"),
+        ("withdrawals", "cursor=1"),
+    ];
+    for (list, unknown) in lists {
+        let page = viewer.request(Method::GET, &format!("/admin/{list}?{unknown}")).send().await.unwrap();
+        assert_eq!(page.status(), 400, "{list}?{unknown}");
+        assert_eq!(stage.call(Method::GET, &format!("/{list}?{unknown}"), None).await.0, 422, "{list}?{unknown}");
+        viewer.get(&format!("/admin/{list}?status=&cursor=")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn runs_are_paged_each_once_in_whatever_order_their_times_are() {
     let stage = Stage::start().await;
     let client = stage.pool.get().await.unwrap();
