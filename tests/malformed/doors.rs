@@ -130,7 +130,7 @@ pub(crate) async fn all(system: &mut System, keys: &Keys) -> Vec<Door> {
     for (number, route) in console_routes().iter().enumerate() {
         let text = |field: &str| route[field].as_str().unwrap();
         let is_api = text("path").starts_with("/api/");
-        let tongue = if is_api { Tongue::Problem } else { Tongue::Page };
+        let tongue = if is_api || text("path") == "/ws" { Tongue::Problem } else { Tongue::Page };
         let mut console = door("admin", &at, text("method"), text("path"), tongue);
         if is_api {
             let token = &keys.tokens[number % keys.tokens.len()];

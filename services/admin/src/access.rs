@@ -100,13 +100,18 @@ pub(crate) fn cookie(secure: bool, token: String) -> Cookie<'static> {
         .finish()
 }
 
+/// Whether programs ask for this path, who are answered with problems and not with pages.
+pub(crate) fn is_api(path: &str) -> bool {
+    path.starts_with("/api/") || path == "/ws"
+}
+
 /// Applies the rules. Wraps every route.
 pub(crate) async fn check(
     state: web::Data<State>,
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let is_api = request.path().starts_with("/api/") || request.path() == "/ws";
+    let is_api = is_api(request.path());
     let mut answer = match admit(&state, request).await {
         Ok(request) => in_our_words(next.call(request).await?, is_api),
         Err((request, refusal)) => ServiceResponse::new(request, refusal),
@@ -216,7 +221,7 @@ async fn admit_person(state: &State, request: &mut ServiceRequest, roles: &[Role
 /// Nothing is at the path, or only for these methods.
 fn not_here(path: &str, methods: &[&str]) -> HttpResponse {
     let status = if methods.is_empty() { StatusCode::NOT_FOUND } else { StatusCode::METHOD_NOT_ALLOWED };
-    let mut answer = if path.starts_with("/api/") {
+    let mut answer = if is_api(path) {
         let (kind, title) = if methods.is_empty() {
             ("not-found", "There is nothing at this path")
         } else {

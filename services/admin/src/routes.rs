@@ -400,7 +400,7 @@ pub(crate) fn methods(path: &str) -> Vec<&'static str> {
 /// A query or a form that cannot be read.
 fn unreadable(error: &impl std::fmt::Display, request: &HttpRequest) -> actix_web::Error {
     let text = format!("what was sent cannot be read: {error}");
-    if request.path().starts_with("/api/") { ApiError::Invalid(text).into() } else { PageError::Input(text).into() }
+    if access::is_api(request.path()) { ApiError::Invalid(text).into() } else { PageError::Input(text).into() }
 }
 
 /// Serves the table.

@@ -147,6 +147,18 @@ async fn a_socket_is_opened_by_its_shopper_from_the_shops_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_at_the_socket_is_a_problem_and_no_page() {
+    let stage = Stage::start_with(SETTINGS).await;
+    let (client, bearer) = (testkit::http(), token(UserId::generate(), 60));
+    let at = |query: &str| format!("{}/ws{query}", stage.service.http());
+    for (request, status) in [(client.post(at("")), 405), (client.get(at("?after=1-0&after=2-0")), 422)] {
+        let answer = request.bearer_auth(&bearer).send().await.unwrap();
+        assert_eq!(answer.status(), status);
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_happens_shows_on_every_replica_once() {
     let stage = Stage::start_with(SETTINGS).await;
     let other = stage.replica(SETTINGS).await;
