@@ -1,6 +1,7 @@
 //! Dead letters: seen masked, revealed with a reason, replayed, deleted.
 
 mod act;
+mod keep;
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
@@ -14,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::act::{abort_replays, delete, delete_one, replay, replay_one, start, start_replays, stop};
+pub(crate) use self::keep::keep;
 use crate::access::Who;
 use crate::deed::Act;
 use crate::error::PageError;

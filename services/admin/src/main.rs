@@ -97,6 +97,7 @@ async fn serve(settings: &Settings, life: &Life) -> anyhow::Result<()> {
     });
     life.tasks().spawn(live::keep(state.clone()));
     life.tasks().spawn(replays::keep(state.clone()));
+    life.tasks().spawn(dead::keep(state.clone()));
     chassis::http::serve(life, &settings.http, move |config| {
         config.app_data(state.clone()).configure(routes::configure);
     })

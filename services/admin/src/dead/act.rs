@@ -9,7 +9,7 @@ use serde::Deserialize;
 use store::StoreError;
 use store::audit::{self, DeadLetterEnd};
 
-use super::Search;
+use super::{Search, keep};
 use crate::access::Who;
 use crate::deed::Act;
 use crate::error::PageError;
@@ -99,16 +99,7 @@ where
     let deed = Deed { action: "dead.replay_many", target: &target, reason, before: None, after: Some(after) };
     let effect = async { admin::start_replay(&state.kv, queue, filter, per_second, &by).await.map_err(E::from) };
     let run = state.noted(actor, &deed, effect).await?;
-    let (kv, shutdown, driven) = (state.kv.clone(), state.shutdown.clone(), run.clone());
-    state.tasks.spawn(async move {
-        let id = driven.id.clone();
-        match driven.drive(&kv, &shutdown).await {
-            Ok(end) => tracing::info!(replay.id = id, jobs = end.replayed, "a replay of many ended"),
-            Err(error) => {
-                tracing::error!(replay.id = id, error.chain = telemetry::chain(&error), "a replay of many broke off");
-            }
-        }
-    });
+    keep::drive(state, run.clone());
     Ok(run)
 }
 

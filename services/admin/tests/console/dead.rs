@@ -1,5 +1,7 @@
 //! A job dies, is seen, replayed, and succeeds.
 
+use std::time::Duration;
+
 use domain::ids::{JobId, WithdrawalId};
 use domain::job::Queue;
 use kv::{keys, redis};
@@ -112,6 +114,32 @@ async fn programs_search_replay_and_delete_dead_letters() {
     .await;
     assert_eq!(run["replayed"], 3);
     assert_eq!(run["by"], "api:everything");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_of_many_whose_process_dies_is_carried_on_by_another() {
+    let mut stage = Stage::start().await;
+    let _other = stage.replica(&[]).await;
+    let payouts = Payouts::start(&stage);
+    for _ in 0..12 {
+        let id = push(&stage).await;
+        died(&stage, &id).await;
+    }
+    payouts.mend();
+    let slowly = json!({ "reason": "all of them", "per_second": 2 });
+    let (status, run) = stage.call(Method::POST, "/queue/payments/replays", Some(slowly)).await;
+    assert_eq!(status, 202, "{run}");
+    let kv = stage.kv.clone();
+    let run = async || admin::replay_runs(&kv, Queue::Payments).await.unwrap().remove(0);
+    eventually("the replay's first jobs", SOON, async || (run().await.replayed >= 2).then_some(())).await;
+    stage.service.process().kill();
+    let left = run().await;
+    assert!(left.state == admin::ReplayState::Running && left.replayed < 12, "{left:?}");
+    eventually("the end of the replay", Duration::from_secs(60), async || {
+        Some(run().await).filter(|run| run.state == admin::ReplayState::Done)
+    })
+    .await;
+    done(&stage, 12).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
