@@ -14,7 +14,7 @@ pub(crate) enum CatchUp {
     /// The newest of them is run, for all.
     Latest,
     /// Each is run that is not older than `within`, but never more than `at_most` of them, the newest.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no built-in job asks for it yet"))]
+    #[cfg_attr(not(test), expect(dead_code, reason = "only the proof over ten thousand times asks for it"))]
     All { within: TimeDelta, at_most: usize },
 }
 

@@ -14,9 +14,6 @@ use croner::Cron;
 pub(crate) enum Gap {
     /// It is left out.
     Skip,
-    /// It is the minute before the clock jumps.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no built-in job asks for it yet"))]
-    RunBefore,
     /// It is the moment at which the clock has jumped.
     RunAfter,
 }
@@ -151,7 +148,6 @@ impl Schedule {
             LocalResult::None => match self.gap {
                 Gap::Skip => [None, None],
                 Gap::RunAfter => [self.jump_near(wall), None],
-                Gap::RunBefore => [self.jump_near(wall).map(|at| at - TimeDelta::minutes(1)), None],
             },
         }
     }
@@ -199,13 +195,12 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_never_comes_is_skipped_or_run_beside_the_jump() {
+    fn a_time_that_never_comes_is_skipped_or_run_at_the_jump() {
         // London goes from 01:00 to 02:00 on 29 March 2026, New York from 02:00 to 03:00 on 8 March, Lord Howe from 02:00
         // to 02:30 on 4 October.
         let cases = [
             ("Europe/London", "30 1 * * *", "2026-03-28T12:00:00Z", Gap::Skip, "30 01:30 +0100"),
             ("Europe/London", "30 1 * * *", "2026-03-28T12:00:00Z", Gap::RunAfter, "29 02:00 +0100"),
-            ("Europe/London", "30 1 * * *", "2026-03-28T12:00:00Z", Gap::RunBefore, "29 00:59 +0000"),
             ("America/New_York", "30 2 * * *", "2026-03-07T12:00:00Z", Gap::RunAfter, "08 03:00 -0400"),
             ("America/New_York", "30 2 * * *", "2026-03-07T12:00:00Z", Gap::Skip, "09 02:30 -0400"),
             ("Australia/Lord_Howe", "15 2 * * *", "2026-10-03T12:00:00Z", Gap::RunAfter, "04 02:30 +1100"),
@@ -260,7 +255,7 @@ mod tests {
         fn pieces_of_time_give_the_same_times_as_the_whole(
             zone in prop::sample::select(vec!["Asia/Kolkata", "Europe/London", "America/New_York", "Australia/Lord_Howe"]),
             text in prop::sample::select(vec!["*/7 * * * *", "30 1 * * *", "15 2 * * *", "0 */2 * * *", "45 1 * * 0"]),
-            gap in prop::sample::select(vec![Gap::Skip, Gap::RunBefore, Gap::RunAfter]),
+            gap in prop::sample::select(vec![Gap::Skip, Gap::RunAfter]),
             fold in prop::sample::select(vec![Fold::Once, Fold::Twice]),
             start in 0_i64..31_000_000,
             cuts in prop::collection::vec(1_i64..200_000, 1..6),
