@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::money::{BasisPoints, MoneyError, Paise};
 use crate::transaction::TransactionStatus;
-use crate::wallet::words;
+use crate::words::words;
 
 words! {
     /// What a cashback has come to.

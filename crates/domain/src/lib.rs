@@ -17,3 +17,4 @@ pub mod offer;
 pub mod redacted;
 pub mod transaction;
 pub mod wallet;
+pub mod words;

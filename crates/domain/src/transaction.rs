@@ -7,9 +7,6 @@
 mod quarantine;
 mod revision;
 
-use std::fmt;
-use std::str::FromStr;
-
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
@@ -19,59 +16,23 @@ use crate::click::click_of;
 use crate::ids::ClickId;
 use crate::money::{Currency, MoneyError, Paise};
 use crate::network::Network;
+use crate::words::words;
 
 pub use quarantine::{QuarantineReason, Quarantined};
 pub use revision::{Supersession, TransactionState, supersedes};
 
-/// Where a transaction stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum TransactionStatus {
-    /// The network saw it; the shop has not decided. Also a transaction that went back on hold.
-    Pending,
-    /// The shop agreed; its money has not come.
-    Confirmed,
-    /// The network owes us the money for certain.
-    Payable,
-    /// The shop refused.
-    Declined,
-}
-
-impl TransactionStatus {
-    /// Every status.
-    pub const ALL: [Self; 4] = [Self::Pending, Self::Confirmed, Self::Payable, Self::Declined];
-
-    /// The word in tables and metrics.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Confirmed => "confirmed",
-            Self::Payable => "payable",
-            Self::Declined => "declined",
-        }
-    }
-}
-
-impl fmt::Display for TransactionStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
-/// A word that names no status of ours.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a transaction status (one of pending, confirmed, payable, declined)")]
-pub struct UnknownTransactionStatus(pub String);
-
-impl FromStr for TransactionStatus {
-    type Err = UnknownTransactionStatus;
-
-    fn from_str(text: &str) -> Result<Self, UnknownTransactionStatus> {
-        Self::ALL
-            .into_iter()
-            .find(|status| status.word() == text)
-            .ok_or_else(|| UnknownTransactionStatus(text.chars().take(64).collect()))
+words! {
+    /// Where a transaction stands.
+    #[derive(PartialOrd, Ord, JsonSchema)]
+    TransactionStatus, "transaction status", {
+        /// The network saw it; the shop has not decided. Also a transaction that went back on hold.
+        Pending = "pending",
+        /// The shop agreed; its money has not come.
+        Confirmed = "confirmed",
+        /// The network owes us the money for certain.
+        Payable = "payable",
+        /// The shop refused.
+        Declined = "declined",
     }
 }
 
@@ -225,8 +186,8 @@ mod tests {
     #[test]
     fn a_status_survives_its_word() {
         for status in TransactionStatus::ALL {
-            assert_eq!(status.word().parse::<TransactionStatus>(), Ok(status));
-            assert_eq!(serde_json::to_string(&status).unwrap(), format!("\"{}\"", status.word()));
+            assert_eq!(status.word().parse::<TransactionStatus>(), Ok(*status));
+            assert_eq!(serde_json::to_string(status).unwrap(), format!("\"{}\"", status.word()));
         }
         assert!("approved".parse::<TransactionStatus>().is_err());
     }
