@@ -29,18 +29,8 @@ pub(crate) struct Settings {
     pub(crate) networks: Vec<Network>,
     /// Who is told of troubles.
     pub(crate) alert_emails: Vec<EmailAddress>,
-    /// After how many seconds without a worker a service counts as gone.
-    pub(crate) service_gone_s: i64,
-    /// Services that must be there.
-    pub(crate) expected_services: Vec<String>,
-    /// How many hours old what is known of a network may be.
-    pub(crate) sync_late_hours: i64,
-    /// How many more dead letters of one queue within an hour are a trouble.
-    pub(crate) dead_letters_an_hour: u64,
-    /// How many dead letters of one queue are a trouble.
-    pub(crate) dead_letters_limit: u64,
-    /// How many seconds the first job of a queue may wait.
-    pub(crate) queue_age_limit_s: i64,
+    /// What is a trouble.
+    pub(crate) watch: Watch,
     /// Files with certificates whose end is shown.
     pub(crate) certificates: Vec<String>,
     /// How to reach buckets.
@@ -64,25 +54,73 @@ impl Settings {
             "CRON_SCHEDULE_",
             "another schedule for a job, such as CRON_SCHEDULE_EXPIRE_OFFERS='0 3 * * *'; never, to leave it out",
         );
-        let lease_s = reader.default(
-            "CRON_LEASE_SECONDS",
-            8,
-            "after how many seconds without a sign of life another replica takes a run over (1 to 60)",
-        );
-        if !(1..=60).contains(&lease_s) {
-            reader.problem(format!("CRON_LEASE_SECONDS: {lease_s} is not from 1 to 60"));
-        }
+        let lease = lease(reader);
         let alert_emails = store::alerts::recipients(reader);
         let settings = Self {
             store: store::Settings::read(reader),
             kv: kv::Settings::read(reader),
-            lease: TimeDelta::seconds(lease_s.clamp(1, 60)),
+            lease,
             zone: reader.default("SHOP_TIME_ZONE", Tz::Asia__Kolkata, "the wall clock by which schedules are read"),
             schedules: schedules.into_iter().map(|(name, text)| (name.to_lowercase(), text)).collect(),
             networks: reader
                 .default("SYNC_NETWORKS", List(Network::ALL.to_vec()), "networks that are pulled, with commas")
                 .0,
             alert_emails,
+            watch: Watch::read(reader),
+            certificates: reader
+                .default(
+                    "WATCHED_CERTIFICATES",
+                    List(Vec::new()),
+                    "files with certificates in PEM whose end is shown in metrics, with commas",
+                )
+                .0,
+            s3: S3::read(reader),
+            outbound: outbound::Settings::read(reader),
+            inventory: Source::read_all(reader),
+            spool: clean_spool::read(reader),
+            log_archive: clean_logs::read(reader),
+            sitemap: sitemap::Settings::read(reader),
+        };
+        if let Err(problems) = jobs::entries(&settings.schedules, settings.zone) {
+            problems.into_iter().for_each(|problem| reader.problem(problem));
+        }
+        Arc::new(settings)
+    }
+}
+
+/// For how long a run is held.
+fn lease(reader: &mut Reader<'_>) -> TimeDelta {
+    let seconds = reader.default(
+        "CRON_LEASE_SECONDS",
+        8,
+        "after how many seconds without a sign of life another replica takes a run over (1 to 60)",
+    );
+    if !(1..=60).contains(&seconds) {
+        reader.problem(format!("CRON_LEASE_SECONDS: {seconds} is not from 1 to 60"));
+    }
+    TimeDelta::seconds(seconds.clamp(1, 60))
+}
+
+/// From when on something is a trouble.
+#[derive(Debug, Clone)]
+pub(crate) struct Watch {
+    /// After how many seconds without a worker a service counts as gone.
+    pub(crate) service_gone_s: i64,
+    /// Services that must be there.
+    pub(crate) expected_services: Vec<String>,
+    /// How many hours old what is known of a network may be.
+    pub(crate) sync_late_hours: i64,
+    /// How many more dead letters of one queue within an hour are a trouble.
+    pub(crate) dead_letters_an_hour: u64,
+    /// How many dead letters of one queue are a trouble.
+    pub(crate) dead_letters_limit: u64,
+    /// How many seconds the first job of a queue may wait.
+    pub(crate) queue_age_limit_s: i64,
+}
+
+impl Watch {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
             service_gone_s: reader.default(
                 "SERVICE_GONE_SECONDS",
                 300,
@@ -115,23 +153,6 @@ impl Settings {
                 600,
                 "how many seconds the first job of a queue may wait before ALERT_EMAILS is told",
             ),
-            certificates: reader
-                .default(
-                    "WATCHED_CERTIFICATES",
-                    List(Vec::new()),
-                    "files with certificates in PEM whose end is shown in metrics, with commas",
-                )
-                .0,
-            s3: S3::read(reader),
-            outbound: outbound::Settings::read(reader),
-            inventory: Source::read_all(reader),
-            spool: clean_spool::read(reader),
-            log_archive: clean_logs::read(reader),
-            sitemap: sitemap::Settings::read(reader),
-        };
-        if let Err(problems) = jobs::entries(&settings.schedules, settings.zone) {
-            problems.into_iter().for_each(|problem| reader.problem(problem));
         }
-        Arc::new(settings)
     }
 }

@@ -26,7 +26,7 @@ const TOKENS: i64 = 20;
 pub(crate) async fn show(pool: Pool, kv: Kv, settings: Arc<Settings>, shutdown: CancellationToken) {
     let gauges = Gauges::new();
     // A service without a sign of life is a figure, and not a series that is missing or stays as it was.
-    let mut services: BTreeSet<String> = settings.expected_services.iter().cloned().collect();
+    let mut services: BTreeSet<String> = settings.watch.expected_services.iter().cloned().collect();
     while !shutdown.is_cancelled() {
         if let Err(error) = gauges.of_postgres(&pool).await {
             tracing::warn!(error.chain = telemetry::chain(&error), "how things stand in Postgres could not be read");

@@ -75,14 +75,14 @@ async fn queue_troubles(settings: &Settings, transaction: &Transaction<'_>, stat
     let queue = stats.queue;
     let title = format!("Dead letters pile up in {queue}");
     let detail = format!("{} jobs of queue {queue} failed for good. Look at their reasons in the console.", stats.dead);
-    let trouble = (stats.dead > settings.dead_letters_limit).then_some((title.as_str(), detail.as_str()));
+    let trouble = (stats.dead > settings.watch.dead_letters_limit).then_some((title.as_str(), detail.as_str()));
     let mut begun = set(transaction, settings, &format!("dead-letters:{queue}"), trouble).await?;
 
     let age = stats.oldest_age_s.unwrap_or(0);
     let title = format!("Queue {queue} is late");
     let paused = if stats.paused { " The queue is paused." } else { "" };
     let detail = format!("The first job has waited for {} min; {} wait.{paused}", age / 60, stats.waiting);
-    let trouble = (age > settings.queue_age_limit_s).then_some((title.as_str(), detail.as_str()));
+    let trouble = (age > settings.watch.queue_age_limit_s).then_some((title.as_str(), detail.as_str()));
     begun += set(transaction, settings, &format!("queue-late:{queue}"), trouble).await?;
     Ok(begun)
 }

@@ -22,7 +22,7 @@ pub(super) async fn networks(context: &Context, transaction: &Transaction<'_>) -
             "Its transactions are known up to {} h ago. The console's page of pulls says why; its page of queues, whether cashback-sync works.",
             age.num_hours()
         );
-        let late = age > TimeDelta::hours(settings.sync_late_hours);
+        let late = age > TimeDelta::hours(settings.watch.sync_late_hours);
         let trouble = late.then_some((title.as_str(), detail.as_str()));
         begun += set(transaction, settings, &format!("sync-late:{network}"), trouble).await?;
     }
@@ -45,7 +45,7 @@ pub(super) async fn dead_letters(
         let title = format!("Dead letters come fast in {}", stats.queue);
         let detail =
             format!("{more} jobs of queue {} failed for good within an hour. Look at their reasons.", stats.queue);
-        let trouble = (more > settings.dead_letters_an_hour).then_some((title.as_str(), detail.as_str()));
+        let trouble = (more > settings.watch.dead_letters_an_hour).then_some((title.as_str(), detail.as_str()));
         begun += set(transaction, settings, &format!("dead-letters-grow:{}", stats.queue), trouble).await?;
     }
     Ok(begun)

@@ -18,7 +18,7 @@ pub(super) async fn look(
         upkeep::note_service(transaction, service, *workers, *beat).await?;
     }
     let mut last_beats: BTreeMap<String, Option<DateTime<Utc>>> =
-        context.settings.expected_services.iter().map(|service| (service.clone(), None)).collect();
+        context.settings.watch.expected_services.iter().map(|service| (service.clone(), None)).collect();
     for (service, _, last_beat) in upkeep::services(transaction).await? {
         last_beats.insert(service, Some(last_beat));
     }
@@ -35,7 +35,7 @@ pub(super) async fn look(
         }
         let Some(since) = last_beat.or(known_since) else { continue };
         let silent = (context.now - since).num_seconds();
-        if silent > context.settings.service_gone_s {
+        if silent > context.settings.watch.service_gone_s {
             let title = format!("No process of {service} is alive");
             let detail = match last_beat {
                 Some(_) => format!("The last sign of life came {} min ago. What it does is not done.", silent / 60),
