@@ -183,16 +183,7 @@ async fn seed_shop(
     // What the redirector would refuse is refused here.
     let hosts = AllowedHosts::parse(&merchant.allowed_hosts)?;
     TrackingTemplate::parse(shop.network, &merchant.tracking_template, Schemes::HttpToo)?;
-    match catalogue::find_merchant(client, id).await? {
-        None => catalogue::insert_merchant(client, &merchant).await?,
-        Some(there) => {
-            let (version, updated_at) = (there.version, there.updated_at);
-            let wanted = Merchant { version, updated_at, ..merchant };
-            if there != wanted {
-                catalogue::update_merchant(client, &wanted).await?;
-            }
-        }
-    }
+    put_merchant(client, merchant).await?;
     let mut offers = Vec::new();
     for (index, (title, page)) in (1_u8..).zip(shop.offers) {
         let offer = Offer {
@@ -209,18 +200,39 @@ async fn seed_shop(
         };
         Target::parse(&offer.target_url, &hosts, Schemes::HttpToo)?;
         offers.push(offer.id);
-        match catalogue::find_offer(client, offer.id).await? {
-            None => catalogue::insert_offer(client, &offer).await?,
-            Some(there) => {
-                let (version, updated_at) = (there.version, there.updated_at);
-                let wanted = Offer { version, updated_at, ..offer };
-                if there != wanted {
-                    catalogue::update_offer(client, &wanted).await?;
-                }
+        put_offer(client, offer).await?;
+    }
+    Ok(SeededMerchant { id, name: shop.name, network: shop.network, offers })
+}
+
+/// Adds a merchant, or makes the one that is there like it.
+async fn put_merchant(client: &impl GenericClient, merchant: Merchant) -> anyhow::Result<()> {
+    match catalogue::find_merchant(client, merchant.id).await? {
+        None => catalogue::insert_merchant(client, &merchant).await?,
+        Some(there) => {
+            let (version, updated_at) = (there.version, there.updated_at);
+            let wanted = Merchant { version, updated_at, ..merchant };
+            if there != wanted {
+                catalogue::update_merchant(client, &wanted).await?;
             }
         }
     }
-    Ok(SeededMerchant { id, name: shop.name, network: shop.network, offers })
+    Ok(())
+}
+
+/// Adds an offer, or makes the one that is there like it.
+async fn put_offer(client: &impl GenericClient, offer: Offer) -> anyhow::Result<()> {
+    match catalogue::find_offer(client, offer.id).await? {
+        None => catalogue::insert_offer(client, &offer).await?,
+        Some(there) => {
+            let (version, updated_at) = (there.version, there.updated_at);
+            let wanted = Offer { version, updated_at, ..offer };
+            if there != wanted {
+                catalogue::update_offer(client, &wanted).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn seed_product(
