@@ -47,13 +47,8 @@ pub struct Suppression {
 }
 
 /// Everything that can be stopped: all messages, or those of a category.
-pub const KINDS: [Option<Category>; 5] = [
-    None,
-    Some(Category::Security),
-    Some(Category::Money),
-    Some(Category::Reminder),
-    Some(Category::Operations),
-];
+pub const KINDS: [Option<Category>; 5] =
+    [None, Some(Category::Security), Some(Category::Money), Some(Category::Reminder), Some(Category::Operations)];
 
 /// The word of a category, or of all of them, in the list.
 #[must_use]

@@ -275,12 +275,7 @@ async fn person(state: &State, request: &ServiceRequest) -> Result<Option<Who>, 
 }
 
 async fn program(state: &State, request: &ServiceRequest, scope: &'static str) -> Result<Caller, ApiError> {
-    let token = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .ok_or(ApiError::Unauthorized)?;
+    let token = shopper::bearer(request.headers()).ok_or(ApiError::Unauthorized)?;
     let client = state.pool.get().await?;
     let grant = api_tokens::find(&client, token).await?.ok_or(ApiError::Unauthorized)?;
     if !grant.scopes.iter().any(|granted| granted == scope) {

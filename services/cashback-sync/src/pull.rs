@@ -268,11 +268,13 @@ impl Reading<'_> {
         let checks: Vec<_> = page.check.iter().map(check_row).collect();
         let next = page.next.as_ref().map(Cursor::as_text);
         let of = turn.map(|turn| PageOf { turn, next, checks: &checks });
-        apply(self.parts, self.order.network, page.rows, "pull", of, turn.is_none()).await.map_err(|error| match error {
-            // The right to pull went with its connection, and somebody else has it.
-            ApplyError::TakenUp => PullError::Busy(self.order.network),
-            error => PullError::Apply(self.order.network, error),
-        })
+        apply(self.parts, self.order.network, page.rows, "pull", of, turn.is_none()).await.map_err(
+            |error| match error {
+                // The right to pull went with its connection, and somebody else has it.
+                ApplyError::TakenUp => PullError::Busy(self.order.network),
+                error => PullError::Apply(self.order.network, error),
+            },
+        )
     }
 
     /// The network's own sums; `None` where it tells none.

@@ -60,7 +60,8 @@ fn fresh(bytes: &[u8], now: DateTime<Utc>, by: &str) -> Vec<u8> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReplayState {
-    /// It goes on. When `updated_at` is old, its process has died; start another: what was replayed is not dead any more.
+    /// It goes on. When `updated_at` is old, its process has died: whoever holds the run may [`ReplayRun::drive`] it on, since what
+    /// was replayed is not dead any more.
     Running,
     /// All that was meant is replayed.
     Done,
@@ -166,7 +167,7 @@ pub async fn abort_replay(kv: &Kv, queue: Queue, id: &str) -> Result<(), KvError
 impl ReplayRun {
     /// Replays at the set rate until all is done, somebody aborts it, or `shutdown`. Run it on a task of its own.
     pub async fn drive(mut self, kv: &Kv, shutdown: &CancellationToken) -> Result<Self, KvError> {
-        let begin = tokio::time::Instant::now();
+        let (begin, before) = (tokio::time::Instant::now(), self.replayed);
         let at_once = usize::try_from(self.per_second).unwrap_or(BATCH).clamp(1, BATCH);
         let mut cursor = None;
         loop {
@@ -182,7 +183,7 @@ impl ReplayRun {
             if !page.letters.is_empty() {
                 self.replayed += put_back(kv, self.queue, &page.letters, &self.by).await?;
                 self.write(kv).await?;
-                let due = Duration::from_secs_f64(rated(self.replayed, self.per_second));
+                let due = Duration::from_secs_f64(rated(self.replayed - before, self.per_second));
                 tokio::select! { () = tokio::time::sleep_until(begin + due) => {}, () = shutdown.cancelled() => {} }
             }
             match page.next {

@@ -136,9 +136,9 @@ impl BatchHandler<RecordClick> for Clicks {
             .map(|problem| match problem {
                 Some(problem) => Err(JobError::Fail(anyhow!(problem))),
                 // What nobody speaks of is not done.
-                None => outcomes.next().unwrap_or_else(|| {
-                    Err(JobError::Defer(POSTGRES_PAUSE, anyhow!("nothing was said of the click")))
-                }),
+                None => outcomes
+                    .next()
+                    .unwrap_or_else(|| Err(JobError::Defer(POSTGRES_PAUSE, anyhow!("nothing was said of the click")))),
             })
             .collect()
     }

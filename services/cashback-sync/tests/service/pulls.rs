@@ -13,11 +13,8 @@ use crate::stage::{LIMIT, Stage};
 #[tokio::test]
 async fn a_pull_that_goes_on_on_another_day_reads_that_days_windows_too() {
     let mut stage = Stage::empty().await;
-    let order = SyncNetwork {
-        network: Network::Vcommission,
-        window: SyncWindow::SinceCursor,
-        requested_by: "test".to_owned(),
-    };
+    let order =
+        SyncNetwork { network: Network::Vcommission, window: SyncWindow::SinceCursor, requested_by: "test".to_owned() };
     // What was left of a day that is over.
     let (from, to) = (NaiveDate::from_ymd_opt(2026, 1, 1).unwrap(), NaiveDate::from_ymd_opt(2026, 1, 9).unwrap());
     let window = serde_json::to_value(Window::ActionDates { from, to }).unwrap();

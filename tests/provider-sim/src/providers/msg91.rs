@@ -105,7 +105,7 @@ struct Asked {
     template: String,
     sender: String,
     /// Each number with its variables.
-    texts: Vec<(String, Map<String, Value>)>,
+    texts: Vec<Text>,
 }
 
 impl Asked {
@@ -134,8 +134,11 @@ impl Asked {
     }
 }
 
+/// A number, and the variables of its text.
+type Text = (String, Map<String, Value>);
+
 /// The numbers of a recipient, each with its variables.
-fn texts_to(recipient: &Value) -> Result<Vec<(String, Map<String, Value>)>, Wrong> {
+fn texts_to(recipient: &Value) -> Result<Vec<Text>, Wrong> {
     let recipient = recipient.as_object().ok_or(Wrong("Invalid recipients", None))?;
     let numbers = text(recipient, "mobiles").ok_or(Wrong("Mobile no. missing", Some("101")))?;
     let mut texts = Vec::new();
