@@ -86,8 +86,8 @@ pub async fn list_held(client: &impl GenericClient, limit: i64) -> Result<Vec<Or
 
 /// Locks an order that still waits for codes, unless another worker holds it.
 pub async fn lock_held(client: &impl GenericClient, id: OrderId) -> Result<Option<Locked>, StoreError> {
-    let row = query_opt(client, sql!("orders/lock_held.sql"), &[&id]).await?;
-    row.as_ref().map(locked).transpose()
+    let row = query_opt(client, sql!("orders/lock_free.sql"), &[&id]).await?;
+    Ok(row.as_ref().map(locked).transpose()?.filter(|order| order.status == "held"))
 }
 
 fn locked(row: &Row) -> Result<Locked, StoreError> {
