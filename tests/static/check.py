@@ -29,7 +29,9 @@ def settings():
     return set(keys)
 
 
-KNOWN = settings()
+# What the C library under a service reads, and must be told wherever it is deployed (ADR 37).
+LIBRARY = {"cashback-sync": {"MALLOC_ARENA_MAX": "1"}}
+KNOWN = settings() | {key for told in LIBRARY.values() for key in told}
 
 
 def read_by():
@@ -48,9 +50,15 @@ def read_by():
 READS, SECRETS = read_by()
 
 
+def library(where, name, environment):
+    """The C library under a service is told what it must be told, and no other service's is."""
+    told = {key: str(value) for key, value in environment.items() if key.startswith("MALLOC_")}
+    rule(told == LIBRARY.get(name, {}), f"{where}: its C library is told {told}")
+
+
 def given(where, name, keys, absent=()):
     """A service gets every secret that it reads, as a secret, and none that it does not read."""
-    for key in keys:
+    for key in set(keys) - set(LIBRARY.get(name, {})):
         rule(key in READS[name] or any(family.endswith("*") and key.startswith(family[:-1]) for family in READS[name]), f"{where} is given {key}, which it does not read")
     for key in SECRETS[name] - set(absent):
         rule(key in keys, f"{where} has no secret {key}")
@@ -104,6 +112,7 @@ def kubernetes(overlay, documents):
         spec = pods[name]["spec"]
         where = f"{overlay}: {name}"
         given(where, name, {v["name"] for v in spec["containers"][0]["env"]})
+        library(where, name, {v["name"]: v.get("value") for v in spec["containers"][0]["env"]})
         rule(spec["terminationGracePeriodSeconds"] > DRAIN_S + 5, f"{where} is killed before its drain ends")
         rule(len(spec.get("topologySpreadConstraints", [])) == 2, f"{where} is not spread")
         container = spec["containers"][0]
@@ -198,6 +207,7 @@ def compose(raw):
                     rule(value.rsplit("/", 1)[1] in service["secrets"], f"{where} does not get {value}")
     for name in SERVICES:
         given(f"compose: {name}", name, {key.removesuffix("_FILE") for key in services[name]["environment"]}, ["REDIS_SENTINEL_PASSWORD"])
+        library(f"compose: {name}", name, services[name]["environment"])
         rule("depends_on" in services[name], f"compose: {name} starts before what it needs")
     subnet = raw["networks"]["app"]["ipam"]["config"][0]["subnet"]
     for name in ("redirector", "webhooks", "admin"):
@@ -280,8 +290,10 @@ def units():
         rule("Type=notify" in text and "WatchdogSec=" in text, f"{path}: no watchdog")
         rule("RestartPreventExitStatus=64" in text, f"{path}: wrong settings are tried again and again")
         rule(int(re.search(r"TimeoutStopSec=(\d+)", text)[1]) > DRAIN_S + 5, f"{path}: killed before its drain ends")
-        for key in re.findall(r"^Environment=([A-Z_]+)=", text, re.M):
+        environment = dict(re.findall(r"^Environment=([A-Z_]+)=(.*)", text, re.M))
+        for key in environment:
             rule(known(key), f"{path}: {key} is no setting")
+        library(path, path.stem.removeprefix("shop-").removesuffix("@"), environment)
     names = {path.name for path in Path("systemd").glob("*.service")}
     rule(names == {f"shop-{s}{'@' if s == 'notifier' else ''}.service" for s in SERVICES} | {"shop-migrate.service"}, f"units: {names}")
 

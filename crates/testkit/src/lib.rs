@@ -26,7 +26,7 @@ pub use cluster::Cluster;
 pub use database::{Database, pool};
 pub use eventually::{eventually, eventually_true};
 pub use process::Process;
-pub use redis::{Redis, kv};
+pub use redis::{Redis, ask_redis, free_port, kv};
 pub use service::{Service, binary};
 pub use sim::Sim;
 

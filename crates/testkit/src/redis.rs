@@ -68,19 +68,15 @@ impl Redis {
             "--cluster-announce-ip",
             "127.0.0.1",
         ]);
-        assert!(redis.ask(&["cluster", "addslotsrange", "0", "16383"]).starts_with("OK"), "the slots were not taken");
+        assert!(
+            ask_redis(redis.port, &["cluster", "addslotsrange", "0", "16383"]).starts_with("OK"),
+            "the slots were not taken"
+        );
         eventually_true("the cluster is whole", Duration::from_secs(30), async || {
-            redis.ask(&["cluster", "info"]).contains("cluster_state:ok")
+            ask_redis(redis.port, &["cluster", "info"]).contains("cluster_state:ok")
         })
         .await;
         redis
-    }
-
-    /// Asks it, as people do.
-    fn ask(&self, words: &[&str]) -> String {
-        let port = self.port.to_string();
-        let answer = Command::new("redis-cli").args(["-p", &port]).args(words).output().expect("redis-cli");
-        String::from_utf8_lossy(&answer.stdout).into_owned()
     }
 
     fn launch(&mut self) -> bool {
@@ -155,6 +151,15 @@ pub fn kv(url: &str) -> Kv {
     Kv::connect(&reader.finish(settings).expect("a good URL")).expect("a way to Redis")
 }
 
-fn free_port() -> u16 {
+/// Asks the server at `port`, as people do.
+#[must_use]
+pub fn ask_redis(port: u16, words: &[&str]) -> String {
+    let answer = Command::new("redis-cli").args(["-p", &port.to_string()]).args(words).output().expect("redis-cli");
+    String::from_utf8_lossy(&answer.stdout).trim().to_owned()
+}
+
+/// A port that nobody listens at now.
+#[must_use]
+pub fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).expect("a free port").local_addr().expect("an address").port()
 }

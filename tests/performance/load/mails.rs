@@ -8,9 +8,9 @@ use domain::jobs::Language;
 use domain::jobs::email::{EmailMessage, SendEmail};
 use domain::money::Paise;
 use queue::{Producer, admin};
-use testkit::{Process, eventually_true, http};
+use testkit::{Process, eventually_true, free_port, http};
 
-use super::stage::{Stage, free_port, largest};
+use super::stage::{Stage, largest};
 use super::{Row, number};
 
 /// Mails a second of the paced run, and for how long.

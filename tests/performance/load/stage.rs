@@ -1,6 +1,5 @@
 //! A Postgres that syncs its commits, a Redis, and processes of a service.
 
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use kv::Kv;
@@ -99,8 +98,4 @@ impl Used {
 /// Memory of the largest, in MiB.
 pub(crate) fn largest(services: &[Service]) -> f64 {
     services.iter().map(|service| resident_mib(service.id())).fold(0.0, f64::max)
-}
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }

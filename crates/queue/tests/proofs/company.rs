@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use domain::job::Queue;
 use queue::{Enqueue, Producer, admin};
-use testkit::eventually_true;
+use testkit::{ask_redis, eventually_true};
 
 use crate::errand::{Act, Parcel};
-use crate::servers::{Cluster, Watched, ask};
+use crate::servers::{Cluster, Watched};
 use crate::stage::{SOON, Stage, always};
 use crate::storm::storm;
 
@@ -27,7 +27,8 @@ async fn serial_ten_thousand_jobs_survive_killed_workers_and_a_fail_over() {
         println!("fail-over after {:.1?}", begin.elapsed());
         // The old primary comes back, as a replica.
         servers.primary.start_again();
-        let follows = async || ask(servers.primary.port(), &["info", "replication"]).contains("master_link_status:up");
+        let follows =
+            async || ask_redis(servers.primary.port(), &["info", "replication"]).contains("master_link_status:up");
         eventually_true("the old primary follows", Duration::from_secs(60), follows).await;
     })
     .await;
@@ -63,7 +64,7 @@ async fn serial_a_cluster_takes_every_kind_of_push_and_of_steering() {
         let body = format!(
             r#"{{"kind":"proof.errand","payload":{{"number":{number},"first":{{"Succeed":0}},"again":{{"Succeed":0}}}}}}"#
         );
-        assert_eq!(ask(cluster.home(list).port(), &["rpush", list, &body]), "1");
+        assert_eq!(ask_redis(cluster.home(list).port(), &["rpush", list, &body]), "1");
     }
     eventually_true("all is done", SOON, async || stage.effects().len() == 6).await;
     producer.enqueue_many(&[always(6, Act::Fail(0))]).await.unwrap();

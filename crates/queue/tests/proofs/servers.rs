@@ -1,22 +1,11 @@
 //! Servers in company: Sentinels that watch a primary and its replica, and a cluster of three.
 
-use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
-use testkit::{Process, Redis, eventually_true};
+use testkit::{Process, Redis, ask_redis, eventually_true, free_port};
 
 use crate::stage::SOON;
-
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
-}
-
-/// Asks the server at `port`, as people do.
-pub(crate) fn ask(port: u16, words: &[&str]) -> String {
-    let answer = Command::new("redis-cli").args(["-p", &port.to_string()]).args(words).output().unwrap();
-    String::from_utf8(answer.stdout).unwrap().trim().to_owned()
-}
 
 /// A primary, a replica, and three Sentinels.
 pub(crate) struct Watched {
@@ -43,7 +32,7 @@ impl Watched {
             &port,
         ]);
         eventually_true("the replica follows", SOON, async || {
-            ask(replica.port(), &["info", "replication"]).contains("master_link_status:up")
+            ask_redis(replica.port(), &["info", "replication"]).contains("master_link_status:up")
         })
         .await;
         let folder = tempfile::tempdir().unwrap();
@@ -65,7 +54,7 @@ impl Watched {
         let all = Self { primary, replica, sentinels, _processes: processes, _folder: folder };
         eventually_true("the Sentinels know each other and the replica", SOON, async || {
             all.sentinels.iter().all(|own| {
-                let known = ask(*own, &["sentinel", "master", "mymaster"]);
+                let known = ask_redis(*own, &["sentinel", "master", "mymaster"]);
                 known.contains("num-other-sentinels\n2") && known.contains("num-slaves\n1")
             })
         })
@@ -80,7 +69,7 @@ impl Watched {
 
     /// Whom the Sentinels name.
     pub(crate) fn named(&self) -> u16 {
-        let answer = ask(self.sentinels[0], &["sentinel", "get-master-addr-by-name", "mymaster"]);
+        let answer = ask_redis(self.sentinels[0], &["sentinel", "get-master-addr-by-name", "mymaster"]);
         answer.lines().last().unwrap().parse().unwrap()
     }
 }
@@ -112,10 +101,10 @@ impl Cluster {
         let nodes: Vec<_> = buses.iter().map(node).collect();
         for (index, (first, last)) in [("0", "5460"), ("5461", "10922"), ("10923", "16383")].into_iter().enumerate() {
             let port = nodes[index].port();
-            assert_eq!(ask(port, &["cluster", "set-config-epoch", &(index + 1).to_string()]), "OK");
-            assert_eq!(ask(port, &["cluster", "addslotsrange", first, last]), "OK");
+            assert_eq!(ask_redis(port, &["cluster", "set-config-epoch", &(index + 1).to_string()]), "OK");
+            assert_eq!(ask_redis(port, &["cluster", "addslotsrange", first, last]), "OK");
             let (other, bus) = (nodes[0].port().to_string(), buses[0].to_string());
-            assert_eq!(ask(port, &["cluster", "meet", "127.0.0.1", &other, &bus]), "OK");
+            assert_eq!(ask_redis(port, &["cluster", "meet", "127.0.0.1", &other, &bus]), "OK");
         }
         let cluster = Self { nodes };
         eventually_true("the cluster is whole", Duration::from_secs(60), async || cluster.is_whole()).await;
@@ -124,7 +113,7 @@ impl Cluster {
 
     pub(crate) fn is_whole(&self) -> bool {
         self.nodes.iter().all(|node| {
-            let info = ask(node.port(), &["cluster", "info"]);
+            let info = ask_redis(node.port(), &["cluster", "info"]);
             info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
         })
     }
@@ -136,7 +125,7 @@ impl Cluster {
 
     /// The node that has `key`.
     pub(crate) fn home(&mut self, key: &str) -> &mut Redis {
-        let slot: u16 = ask(self.nodes[0].port(), &["cluster", "keyslot", key]).parse().unwrap();
+        let slot: u16 = ask_redis(self.nodes[0].port(), &["cluster", "keyslot", key]).parse().unwrap();
         &mut self.nodes[usize::from(slot > 5_460) + usize::from(slot > 10_922)]
     }
 }
