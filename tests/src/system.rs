@@ -122,10 +122,6 @@ impl System {
         let mut environment: Vec<_> =
             self.environment.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         environment.push(("HTTP_ADDR", &address));
-        if name == "cashback-sync" {
-            // As every deployment of it has it.
-            environment.push(("MALLOC_ARENA_MAX", "1"));
-        }
         let service = Service::start(name, &environment);
         service.ready().await;
         self.services.insert(name, service);

@@ -25,6 +25,10 @@ impl Service {
             .envs(std::env::vars_os().filter(|(key, _)| key == "PATH" || key == "HOME" || key == "RUST_BACKTRACE"))
             .envs([("LOG_FORMAT", "json"), ("OPS_ADDR", "127.0.0.1:0"), ("HTTP_ADDR", "127.0.0.1:0")])
             .envs(environment.iter().copied());
+        if name == "cashback-sync" {
+            // As every deployment of it has it (ADR 37).
+            command.env("MALLOC_ARENA_MAX", "1");
+        }
         let mut process = Process::start(name, &mut command);
         let limit = Duration::from_secs(20);
         let ops = process.wait_for_line("the ops address", limit, |line| listening(line, "ops"));
