@@ -27,7 +27,14 @@ impl Redis {
     /// A server with an append-only file, synced every second, so that it can be restarted.
     #[must_use]
     pub fn durable() -> Self {
-        Self::with_options(&["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"])
+        Self::durable_with(&[])
+    }
+
+    /// The same, with more options.
+    #[must_use]
+    pub fn durable_with(options: &[&str]) -> Self {
+        let durable = ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"];
+        Self::with_options(&[&durable, options].concat())
     }
 
     /// A server with options of one's own.
@@ -54,13 +61,7 @@ impl Redis {
     /// A durable server that is a cluster by itself (`REDIS_MODE=cluster`): to its clients keys lie in slots, as in any other.
     pub async fn cluster_of_one() -> Self {
         let bus = free_port().to_string();
-        let redis = Self::with_options(&[
-            "--save",
-            "",
-            "--appendonly",
-            "yes",
-            "--appendfsync",
-            "everysec",
+        let redis = Self::durable_with(&[
             "--cluster-enabled",
             "yes",
             "--cluster-port",

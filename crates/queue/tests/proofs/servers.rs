@@ -20,17 +20,7 @@ impl Watched {
     pub(crate) async fn start() -> Self {
         let primary = Redis::durable();
         let port = primary.port().to_string();
-        let replica = Redis::with_options(&[
-            "--save",
-            "",
-            "--appendonly",
-            "yes",
-            "--appendfsync",
-            "everysec",
-            "--replicaof",
-            "127.0.0.1",
-            &port,
-        ]);
+        let replica = Redis::durable_with(&["--replicaof", "127.0.0.1", &port]);
         eventually_true("the replica follows", SOON, async || {
             ask_redis(replica.port(), &["info", "replication"]).contains("master_link_status:up")
         })
@@ -83,13 +73,7 @@ impl Cluster {
     pub(crate) async fn start() -> Self {
         let buses: Vec<_> = (0..3).map(|_| free_port()).collect();
         let node = |bus: &u16| {
-            Redis::with_options(&[
-                "--save",
-                "",
-                "--appendonly",
-                "yes",
-                "--appendfsync",
-                "everysec",
+            Redis::durable_with(&[
                 "--cluster-enabled",
                 "yes",
                 "--cluster-port",
