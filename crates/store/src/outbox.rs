@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use deadpool_postgres::GenericClient;
 use domain::ids::OutboxId;
 use domain::job::{Job, Queue, UnknownQueue};
-use serde_json::value::RawValue;
+use postgres_types::Json;
+use serde_json::value::{RawValue, to_raw_value};
 use telemetry::propagation::Carried;
 
 use crate::statements::{execute, query, query_one};
@@ -64,19 +65,18 @@ pub struct Promise {
     queue: &'static str,
     urgent: bool,
     kind: &'static str,
-    payload: serde_json::Value,
+    payload: Json<Box<RawValue>>,
     carried: Carried,
 }
 
 impl Promise {
     /// Promises `job`.
     pub fn of<J: Job>(job: &J, lane: Lane) -> Result<Self, StoreError> {
-        let payload = serde_json::to_value(job)?;
         Ok(Self {
             queue: J::QUEUE.name(),
             urgent: lane == Lane::Urgent,
             kind: J::KIND,
-            payload,
+            payload: text_of(job)?,
             carried: Carried::current(),
         })
     }
@@ -110,6 +110,11 @@ pub async fn push_many(client: &impl GenericClient, promises: &[Promise]) -> Res
     Ok(())
 }
 
+/// A job as the text that is kept of it.
+fn text_of(job: &impl Job) -> Result<Json<Box<RawValue>>, StoreError> {
+    Ok(Json(to_raw_value(job)?))
+}
+
 async fn insert<J: Job>(
     client: &impl GenericClient,
     id: OutboxId,
@@ -118,7 +123,7 @@ async fn insert<J: Job>(
     dedupe_key: Option<&str>,
     not_before: Option<DateTime<Utc>>,
 ) -> Result<bool, StoreError> {
-    let payload = serde_json::to_value(job)?;
+    let payload = text_of(job)?;
     let urgent = lane == Lane::Urgent;
     let Carried { traceparent, correlation_id } = Carried::current();
     let rows = execute(
@@ -148,7 +153,7 @@ pub async fn claim(client: &impl GenericClient, limit: i64, full: &[Queue]) -> R
                 queue: queue.parse().map_err(|unknown: UnknownQueue| StoreError::WrongRow(unknown.to_string()))?,
                 urgent: row.try_get(2)?,
                 kind: row.try_get(3)?,
-                payload: row.try_get::<_, postgres_types::Json<Box<RawValue>>>(4)?.0,
+                payload: row.try_get::<_, Json<Box<RawValue>>>(4)?.0,
                 not_before: row.try_get(5)?,
                 carried: Carried { traceparent: row.try_get(6)?, correlation_id: row.try_get(8)? },
                 created_at: row.try_get(7)?,

@@ -11,6 +11,7 @@ use deadpool_postgres::GenericClient;
 use domain::ids::{ClickId, MerchantId, TransactionId, UserId};
 use domain::network::Network;
 use domain::transaction::{ForeignAmounts, NetworkTransaction, TransactionState};
+use futures_util::future::try_join;
 use rust_decimal::Decimal;
 use tokio_postgres::Row;
 
@@ -20,7 +21,7 @@ pub use unmatched::{
     Suggestion, Unmatched, suggestions, sweep, unmatched, unmatched_count, unmatched_of_clicks, unmatched_of_orders,
 };
 
-use crate::statements::{column, execute, query, word};
+use crate::statements::{Params, column, execute, prepare, query, word};
 use crate::{StoreError, sql};
 
 /// A transaction as stored: what it belongs to, and the last report that counted.
@@ -98,13 +99,18 @@ pub async fn lock_network(client: &impl GenericClient, network: Network) -> Resu
     Ok(())
 }
 
-/// Finds transactions by the network's ids.
-pub async fn find_known(
+/// [Locks the network](lock_network), and finds transactions by its ids as they stay until this transaction ends.
+pub async fn lock_known(
     client: &impl GenericClient,
     network: Network,
     external_ids: &[&str],
 ) -> Result<Vec<Transaction>, StoreError> {
-    let rows = query(client, sql!("transactions/find_known.sql"), &[&network.slug(), &external_ids]).await?;
+    let find = sql!("transactions/find_known.sql");
+    prepare(client, &[sql!("transactions/lock_network.sql"), find]).await?;
+    let slug = network.slug();
+    let params: Params<'_> = &[&slug, &external_ids];
+    // Sent together: Postgres looks for them when it has the lock.
+    let ((), rows) = try_join(lock_network(client, network), query(client, find, params)).await?;
     rows.iter().map(transaction).collect()
 }
 

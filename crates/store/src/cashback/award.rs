@@ -5,19 +5,20 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Days, Utc};
 use deadpool_postgres::GenericClient;
 use domain::cashback::{CashbackStatus, News, Notice, Standing, Step, Terms, step};
-use domain::ids::{CashbackId, ClickId, MerchantId, TransactionId, UserId, WalletTransactionId};
+use domain::ids::{CashbackId, ClickId, MerchantId, TransactionId, UserId};
 use domain::money::{BasisPoints, MoneyError, Paise};
 use domain::wallet::{Account, Transfer, TransferKind};
-use futures_util::future::{try_join, try_join3};
+use futures_util::future::{try_join, try_join4};
 use serde_json::json;
 use telemetry::propagation::Carried;
 
 use super::limits::{self, Claim, Rules};
-use super::notices::{self, Telling};
+use super::notices::{self, Audience, Telling};
 use super::settle::{SettleError, count};
 use crate::clicks::{self, Click};
 use crate::statements::{column, execute, prepare as prepare_all, query, word};
 use crate::transactions::Transaction;
+use crate::wallet::Posted;
 use crate::{StoreError, sql, wallet};
 
 /// A transaction whose shopper is known.
@@ -48,7 +49,6 @@ struct Written<'a> {
     before: Option<Standing>,
     after: Kept,
     step: Step,
-    entry: Option<(WalletTransactionId, Option<Paise>)>,
 }
 
 /// Call it before [`award`].
@@ -59,9 +59,13 @@ pub(super) async fn prepare(client: &impl GenericClient) -> Result<(), StoreErro
             sql!("wallet/lock.sql"),
             sql!("cashback/standings.sql"),
             sql!("cashback/rules.sql"),
+            sql!("users/find_many.sql"),
+            sql!("cashback/merchant_names.sql"),
             sql!("cashback/insert_many.sql"),
             sql!("cashback/update_many.sql"),
+            sql!("wallet/post_transfers.sql"),
             sql!("cashback/insert_history.sql"),
+            sql!("outbox/insert_many.sql"),
         ],
     )
     .await
@@ -79,9 +83,13 @@ pub(super) async fn award(
     }
     let users: HashSet<_> = awards.iter().map(|award| award.user).collect();
     let users: Vec<_> = users.into_iter().collect();
+    let merchants: HashSet<_> = awards.iter().map(|award| award.merchant).collect();
+    let merchants: Vec<_> = merchants.into_iter().collect();
     // The lock is asked for first: what is read behind it stays as it is read.
-    let ((), mut kept, rules) =
-        try_join3(wallet::lock(client, &users), standings(client, awards), limits::rules(client)).await?;
+    let lock = wallet::lock(client, &users);
+    let audience = Audience::of(client, &users, &merchants);
+    let ((), mut kept, rules, audience) =
+        try_join4(lock, standings(client, awards), limits::rules(client), audience).await?;
     let claims = awards.iter().map(|award| claim(award, kept.get(&award.transaction.id)));
     let claims = claims.collect::<Result<Vec<_>, _>>()?;
     let mut budget = limits::Budget::of(client, &claims, &rules).await?;
@@ -115,10 +123,21 @@ pub(super) async fn award(
         }
     }
     let carried = carried(client, &written).await?;
-    post(client, &mut written, &carried).await?;
-    let tellings: Vec<_> = written.iter().filter_map(|change| telling(change, &carried)).collect();
-    try_join(write(client, &written, cause), notices::tell(client, &tellings)).await?;
-    Ok(count(written.iter().filter(|written| written.entry.is_some()).count()))
+    let events = async { write(client, &written).await.map_err(SettleError::from) };
+    let following = async {
+        let entries = post(client, &written, &carried).await?;
+        let history = insert_history(client, &written, &entries, cause);
+        let news = async {
+            let tellings = written.iter().zip(&entries);
+            let tellings: Vec<_> = tellings.filter_map(|(change, entry)| telling(change, *entry, &carried)).collect();
+            notices::tell(client, &audience, &tellings).await
+        };
+        try_join(history, news).await?;
+        Ok(count(entries.iter().flatten().count()))
+    };
+    // Sent together, in this order: events, entries, and when the entries have their answer, history and news.
+    let ((), postings) = try_join(events, following).await?;
+    Ok(postings)
 }
 
 /// What the clicks of the changes belong to. A click that was found just now said it itself.
@@ -175,7 +194,7 @@ fn change<'a>(
         confirmed_at: is_credited.then(|| base.confirmed_at.filter(|_| was_credited).unwrap_or(now)),
         ..base
     };
-    Ok(Some(Written { award, before, after, step, entry: None }))
+    Ok(Some(Written { award, before, after, step }))
 }
 
 /// A cashback that is about to begin, with what the caps leave for it.
@@ -232,47 +251,45 @@ async fn standings(
     Ok(kept)
 }
 
-/// Posts what moves. The key counts the cashback's entries, so each difference is posted once.
+/// Posts what moves; gives the entry of each change that moves something. The key counts the cashback's entries, so each difference is
+/// posted once.
 async fn post(
     client: &impl GenericClient,
-    written: &mut [Written<'_>],
+    written: &[Written<'_>],
     carried: &HashMap<ClickId, Carried>,
-) -> Result<(), SettleError> {
-    let mut places = Vec::new();
-    let mut transfers = Vec::new();
-    for (place, change) in written.iter().enumerate() {
-        let Some(posting) = change.step.posting else { continue };
-        let Award { transaction, user, click_id, .. } = change.award;
-        let wallet = Account::User(*user);
-        let wrong = |_error: MoneyError| SettleError::Amount(transaction.external_id.clone());
-        let (debit, credit, amount, kind) = if posting.is_negative() {
-            (wallet, Account::CashbackExpense, posting.checked_neg().map_err(wrong)?, TransferKind::CashbackClawback)
-        } else {
-            (Account::CashbackExpense, wallet, posting, TransferKind::CashbackCredit)
-        };
-        let Kept { id, standing, .. } = &change.after;
-        let mut reason = json!({ "cashback_id": id, "transaction_id": transaction.id, "click_id": click_id });
-        if let Some(correlation) = carried.get(click_id).and_then(|carried| carried.correlation_id.as_deref()) {
-            wallet::correlate(&mut reason, correlation);
-        }
-        let key = format!("cashback:{id}:{}", standing.postings);
-        transfers.push(Transfer { debit, credit, amount, kind, key, reason });
-        places.push(place);
-    }
-    let posted = wallet::post_many(client, &transfers).await?;
-    for (place, posted) in places.into_iter().zip(posted) {
-        if let Some(change) = written.get_mut(place) {
-            change.entry = Some((posted.id, posted.balance));
-        }
-    }
-    Ok(())
+) -> Result<Vec<Option<Posted>>, SettleError> {
+    let transfers = written.iter().map(|change| transfer(change, carried)).collect::<Result<Vec<_>, _>>()?;
+    let moves: Vec<_> = transfers.iter().map(Option::is_some).collect();
+    let transfers: Vec<_> = transfers.into_iter().flatten().collect();
+    let mut posted = wallet::post_many(client, &transfers).await?.into_iter();
+    Ok(moves.into_iter().map(|moves| moves.then(|| posted.next()).flatten()).collect())
 }
 
-/// Writes the changes, in statements that are sent together and carried out in this order.
-async fn write(client: &impl GenericClient, written: &[Written<'_>], cause: &str) -> Result<(), StoreError> {
+/// What a change moves, if it moves something.
+fn transfer(change: &Written<'_>, carried: &HashMap<ClickId, Carried>) -> Result<Option<Transfer>, SettleError> {
+    let Some(posting) = change.step.posting else { return Ok(None) };
+    let Award { transaction, user, click_id, .. } = change.award;
+    let wallet = Account::User(*user);
+    let wrong = |_error: MoneyError| SettleError::Amount(transaction.external_id.clone());
+    let (debit, credit, amount, kind) = if posting.is_negative() {
+        (wallet, Account::CashbackExpense, posting.checked_neg().map_err(wrong)?, TransferKind::CashbackClawback)
+    } else {
+        (Account::CashbackExpense, wallet, posting, TransferKind::CashbackCredit)
+    };
+    let Kept { id, standing, .. } = &change.after;
+    let mut reason = json!({ "cashback_id": id, "transaction_id": transaction.id, "click_id": click_id });
+    if let Some(correlation) = carried.get(click_id).and_then(|carried| carried.correlation_id.as_deref()) {
+        wallet::correlate(&mut reason, correlation);
+    }
+    let key = format!("cashback:{id}:{}", standing.postings);
+    Ok(Some(Transfer { debit, credit, amount, kind, key, reason }))
+}
+
+/// Writes the cashback as it is from now on.
+async fn write(client: &impl GenericClient, written: &[Written<'_>]) -> Result<(), StoreError> {
     let (new, changed): (Vec<&Written<'_>>, Vec<&Written<'_>>) =
         written.iter().partition(|change| change.before.is_none());
-    try_join3(insert(client, &new), update(client, &changed), insert_history(client, written, cause)).await?;
+    try_join(insert(client, &new), update(client, &changed)).await?;
     Ok(())
 }
 
@@ -329,7 +346,12 @@ async fn update(client: &impl GenericClient, changed: &[&Written<'_>]) -> Result
     Ok(())
 }
 
-async fn insert_history(client: &impl GenericClient, written: &[Written<'_>], cause: &str) -> Result<(), StoreError> {
+async fn insert_history(
+    client: &impl GenericClient,
+    written: &[Written<'_>],
+    entries: &[Option<Posted>],
+    cause: &str,
+) -> Result<(), StoreError> {
     if written.is_empty() {
         return Ok(());
     }
@@ -344,7 +366,7 @@ async fn insert_history(client: &impl GenericClient, written: &[Written<'_>], ca
             &column!(written, change => change.before.map(|before| before.amount)),
             &column!(written, change => change.after.standing.amount),
             &column!(written, change => change.step.posting.unwrap_or(Paise::ZERO)),
-            &column!(written, change => change.entry.map(|entry| entry.0)),
+            &column!(entries, entry => entry.map(|entry| entry.id)),
             &column!(written, change => change.award.transaction.revision),
             &cause,
         ],
@@ -353,7 +375,7 @@ async fn insert_history(client: &impl GenericClient, written: &[Written<'_>], ca
     Ok(())
 }
 
-fn telling(change: &Written<'_>, carried: &HashMap<ClickId, Carried>) -> Option<Telling> {
+fn telling(change: &Written<'_>, entry: Option<Posted>, carried: &HashMap<ClickId, Carried>) -> Option<Telling> {
     let notice = change.step.notice?;
     let step = match notice {
         Notice::Tracked { .. } => "tracked",
@@ -365,7 +387,7 @@ fn telling(change: &Written<'_>, carried: &HashMap<ClickId, Carried>) -> Option<
         merchant: change.award.merchant,
         event_key: format!("cashback:{}:{step}:{}", change.after.id, change.after.standing.revision),
         notice,
-        balance: change.entry.and_then(|entry| entry.1).unwrap_or(Paise::ZERO),
+        balance: entry.and_then(|entry| entry.balance).unwrap_or(Paise::ZERO),
         order_ref: change.award.transaction.order_id.clone(),
         carried: carried.get(&change.award.click_id).cloned().unwrap_or_default(),
     })

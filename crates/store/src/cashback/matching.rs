@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use deadpool_postgres::GenericClient;
 use domain::ids::{ClickId, MerchantId};
 use domain::network::Network;
+use futures_util::future::try_join;
 
 use super::settle::Case;
 use crate::clicks::{self, Click};
@@ -34,15 +35,14 @@ pub(super) async fn find_clicks(
     network: Network,
     cases: &mut [Case<'_>],
 ) -> Result<(), StoreError> {
-    let merchants = merchants(client, network, cases).await?;
+    let claimed: HashSet<_> = open(cases).filter_map(|case| case.transaction.claimed_click).collect();
+    let (merchants, mut clicks) = try_join(merchants(client, network, cases), by_id(client, claimed)).await?;
     for case in cases.iter_mut() {
         let transaction = &mut case.transaction;
         let of_campaign = transaction.campaign_id.as_ref().and_then(|campaign| merchants.get(campaign));
         transaction.merchant_id = transaction.merchant_id.or(of_campaign.copied());
     }
 
-    let claimed: HashSet<_> = open(cases).filter_map(|case| case.transaction.claimed_click).collect();
-    let mut clicks = by_id(client, claimed).await?;
     for case in cases.iter_mut().filter(|case| is_open(case)) {
         case.verdict = by_sub_id(case, network, &clicks);
     }

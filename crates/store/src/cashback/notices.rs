@@ -1,6 +1,6 @@
 //! What shoppers are told of their money, promised in the transaction that made it true.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use deadpool_postgres::GenericClient;
 use domain::cashback::Notice;
@@ -31,22 +31,35 @@ pub(super) struct Telling {
     pub(super) carried: Carried,
 }
 
+/// Shoppers who may have news, and the shops that it may name.
+pub(super) struct Audience {
+    users: HashMap<UserId, User>,
+    merchants: HashMap<MerchantId, String>,
+}
+
+impl Audience {
+    /// Reads who they are.
+    pub(super) async fn of(
+        client: &impl GenericClient,
+        users: &[UserId],
+        merchants: &[MerchantId],
+    ) -> Result<Self, StoreError> {
+        let (users, merchants) = try_join(users::find_many(client, users), names(client, merchants)).await?;
+        Ok(Self { users: users.into_iter().map(|user| (user.id, user)).collect(), merchants })
+    }
+}
+
 /// Tells shoppers, on the open page, by mail and, when money came, by text message. Who has no address or number is not told
 /// there.
-pub(super) async fn tell(client: &impl GenericClient, tellings: &[Telling]) -> Result<(), StoreError> {
-    if tellings.is_empty() {
-        return Ok(());
-    }
-    let ids: HashSet<_> = tellings.iter().map(|telling| telling.user).collect();
-    let ids: Vec<_> = ids.into_iter().collect();
-    let merchants: HashSet<_> = tellings.iter().map(|telling| telling.merchant).collect();
-    let merchants: Vec<_> = merchants.into_iter().collect();
-    let (users, merchants) = try_join(users::find_many(client, &ids), names(client, &merchants)).await?;
-    let users: HashMap<_, _> = users.into_iter().map(|user| (user.id, user)).collect();
+pub(super) async fn tell(
+    client: &impl GenericClient,
+    audience: &Audience,
+    tellings: &[Telling],
+) -> Result<(), StoreError> {
     let mut promises = Vec::new();
     for telling in tellings {
-        let Some(user) = users.get(&telling.user) else { continue };
-        let merchant = merchants.get(&telling.merchant).cloned().unwrap_or_default();
+        let Some(user) = audience.users.get(&telling.user) else { continue };
+        let merchant = audience.merchants.get(&telling.merchant).cloned().unwrap_or_default();
         let key = key(&telling.event_key)?;
         let (mail, sms) = match telling.notice {
             Notice::Tracked { amount } => {

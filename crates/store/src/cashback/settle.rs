@@ -105,9 +105,8 @@ pub async fn settle(
     source: &str,
     now: DateTime<Utc>,
 ) -> Result<Settled, SettleError> {
-    transactions::lock_network(client, network).await?;
     let external_ids: Vec<_> = reports.iter().map(|report| report.external_id.as_str()).collect();
-    let known = transactions::find_known(client, network, &external_ids).await?;
+    let known = transactions::lock_known(client, network, &external_ids).await?;
     let known: HashMap<_, _> = known.into_iter().map(|known| (known.external_id.clone(), known)).collect();
 
     // Of several reports of one transaction in a batch the newest counts.
@@ -211,7 +210,8 @@ pub async fn assign(
 }
 
 /// Writes what was decided, and what follows from it for shoppers. The statements for both are sent together, so that
-/// Postgres works on the one while the other is put together.
+/// Postgres works on the one while the other is put together: it reads what shoppers have while the rows to be written are put
+/// together, and writes those while it is worked out what shoppers are due.
 async fn finish(
     client: &impl GenericClient,
     network: Network,
@@ -249,10 +249,11 @@ async fn finish(
     let decided = Decided { network, source, cases: &cases, found, lost };
     decided.prepare(client).await?;
     award::prepare(client).await?;
-    // On the heap: with both of them every caller's future would be large.
-    let writing = Box::pin(async { decided.write(client).await.map_err(SettleError::from) });
+    // On the heap: with both of them every caller's future would be large. An award waits for an answer before it writes, so
+    // what it writes stands behind the transactions, though what it reads is asked for before.
     let awarding = Box::pin(award::award(client, &awards, source, now));
-    let ((), postings) = try_join(writing, awarding).await?;
+    let writing = Box::pin(async { decided.write(client).await.map_err(SettleError::from) });
+    let (postings, ()) = try_join(awarding, writing).await?;
     settled.postings += postings;
     Ok(())
 }

@@ -119,7 +119,7 @@ async fn the_sweep_finds_what_can_be_matched_now_and_nothing_else() {
     assert!(transactions::sweep(&client, 10).await.unwrap().is_empty(), "no click of their network is known");
     assert_eq!(apply(&shop, &[of(Network::Admitad, "4", Some(here.click_id), "B")]).await.matched, 1);
     let found = transactions::sweep(&client, 10).await.unwrap();
-    let third = transactions::find_known(&client, Network::Admitad, &["3"]).await.unwrap();
+    let third = transactions::lock_known(&client, Network::Admitad, &["3"]).await.unwrap();
     assert_eq!(found, std::collections::HashMap::from([(Network::Admitad, vec![third[0].id])]));
 }
 

@@ -40,7 +40,7 @@ async fn each_network_is_asked_once_for_each_nominal_time() {
     }
     // Another nominal time is another pull.
     assert_eq!(stage.run("sync_networks").await, json!({"networks": 2, "enqueued": 2}));
-    let windows = "SELECT count(DISTINCT payload -> 'window') FROM outbox WHERE kind = 'cashback.sync'";
+    let windows = "SELECT count(DISTINCT payload ->> 'window') FROM outbox WHERE kind = 'cashback.sync'";
     assert_eq!(stage.client().await.query_one(windows, &[]).await.unwrap().get::<_, i64>(0), 3);
 }
 
