@@ -1,26 +1,25 @@
 //! Postings of many callers in few transactions.
 //!
 //! What a posting costs Postgres is for the most part the same for one as for a hundred: a statement, a commit. So callers
-//! who have nothing else in their transaction leave their transfers here: whoever finds a free lane posts everything that has
-//! come until then, in one statement that is a transaction, and hands each its answer. Nobody waits for a timer: while one
-//! batch is on its way, the next one gathers.
+//! who have nothing else in their transaction leave their transfers here: whoever may begin posts what has come until then, in
+//! one statement that is a transaction, and hands each its answer. Nobody waits for a timer: while one batch is on its way,
+//! the next one gathers.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use domain::wallet::Transfer;
 use futures_util::future::join_all;
 use serde_json::Value;
 use telemetry::propagation::current_correlation;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio::task::yield_now;
 
 use super::{LedgerError, Posted, post, post_apart, post_many, wallet_of};
 use crate::Pool;
 
-/// Batches on their way at a time. With one, all who wait go together; of sixteen callers, each with its next transfer as soon as it
-/// has its answer, three made batches of five and posted a third less.
-const LANES: usize = 1;
+/// So many are worth a transaction of their own beside another that is on its way; fewer wait for it.
+const ENOUGH: usize = 8;
 /// The most transfers of one transaction.
 const MOST: usize = 500;
 
@@ -35,15 +34,66 @@ struct Waiting {
 /// Posts transfers of concurrent callers together.
 pub struct Poster {
     pool: Pool,
-    lanes: Semaphore,
-    queue: Mutex<VecDeque<Waiting>>,
+    desk: Mutex<Desk>,
+    /// Wakes one of those who wait when a batch may begin.
+    turn: Notify,
+}
+
+/// What waits, and what is on its way.
+#[derive(Default)]
+struct Desk {
+    waiting: VecDeque<Waiting>,
+    /// Transfers of each batch that is on its way; two at most.
+    flying: Vec<usize>,
+}
+
+impl Desk {
+    /// How many may go now. When nothing is on its way, all; or half of them, so that the other half goes beside it. Beside a batch, as
+    /// many as are in it: smaller ones would split up further and further, and each costs as much as a large one.
+    fn ready(&self) -> usize {
+        let waiting = self.waiting.len().min(MOST);
+        match self.flying.as_slice() {
+            [] if waiting >= 2 * ENOUGH => waiting.div_ceil(2),
+            [] => waiting,
+            [flying] if waiting >= ENOUGH.max(*flying) => waiting,
+            _ => 0,
+        }
+    }
+
+    /// What goes now, up to the first key that stands in it already: a batch takes a key once.
+    fn take(&mut self) -> Vec<Waiting> {
+        let mut keys = HashSet::new();
+        let mut is_new = |waiting: &Waiting| keys.insert(waiting.transfer.key.clone());
+        let ready = self.ready();
+        let size = self.waiting.iter().take(ready).take_while(|waiting| is_new(waiting)).count();
+        if size > 0 {
+            self.flying.push(size);
+        }
+        self.waiting.drain(..size).collect()
+    }
+}
+
+/// A batch's place; the next one may begin when it is given up.
+struct Flight<'a> {
+    poster: &'a Poster,
+    size: usize,
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        let mut desk = self.poster.desk();
+        let place = desk.flying.iter().position(|size| *size == self.size);
+        place.map(|place| desk.flying.swap_remove(place));
+        drop(desk);
+        self.poster.turn.notify_one();
+    }
 }
 
 impl Poster {
     /// Over the connections of `pool`, which are of [`Pool::connect_by_key`].
     #[must_use]
     pub fn new(pool: Pool) -> Self {
-        Self { pool, lanes: Semaphore::new(LANES), queue: Mutex::default() }
+        Self { pool, desk: Mutex::default(), turn: Notify::new() }
     }
 
     /// Posts one transfer, as [`post`] does: the same key and input again give the same answer, and another's refusal is
@@ -51,39 +101,43 @@ impl Poster {
     pub async fn post(&self, transfer: &Transfer) -> Outcome {
         loop {
             let (answer, mut told) = oneshot::channel();
-            self.queue().push_back(Waiting { transfer: noted(transfer), answer });
+            self.desk().waiting.push_back(Waiting { transfer: noted(transfer), answer });
+            // Who has just been told by the batch before comes with the next transfer first; else it would go alone.
+            yield_now().await;
             // Ends when somebody has posted it; begins anew when whoever was about to was cancelled.
             loop {
-                let lane = tokio::select! {
+                self.begin().await;
+                tokio::select! {
                     biased;
                     outcome = &mut told => match outcome {
                         Ok(outcome) => return outcome,
                         Err(_cancelled) => break,
                     },
-                    lane = self.lanes.acquire() => lane,
-                };
-                // Who has just been told by the batch before comes with the next transfer first; else it would go alone.
-                yield_now().await;
-                let batch = self.next_batch();
-                if !batch.is_empty() {
-                    self.post_together(batch).await;
+                    () = self.turn.notified() => yield_now().await,
                 }
-                drop(lane);
             }
         }
     }
 
-    fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<Waiting>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What waits, up to the first key that stands in it already: a batch takes a key once.
-    fn next_batch(&self) -> Vec<Waiting> {
-        let mut queue = self.queue();
-        let mut keys = HashSet::new();
-        let mut is_new = |waiting: &Waiting| keys.insert(waiting.transfer.key.clone());
-        let size = queue.iter().take(MOST).take_while(|waiting| is_new(waiting)).count();
-        queue.drain(..size).collect()
+    /// Posts what may go now, if anything may.
+    async fn begin(&self) {
+        let (batch, is_more) = {
+            let mut desk = self.desk();
+            let batch = desk.take();
+            (batch, desk.ready() > 0)
+        };
+        if batch.is_empty() {
+            return;
+        }
+        let _flight = Flight { poster: self, size: batch.len() };
+        if is_more {
+            self.turn.notify_one();
+        }
+        self.post_together(batch).await;
     }
 
     /// All in one transaction; when one of them is refused, each by itself.

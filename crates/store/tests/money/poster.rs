@@ -24,6 +24,14 @@ fn credit(user: UserId, paise: i64, key: &str) -> Transfer {
     }
 }
 
+/// A poster over connections that look rows up by key, as it asks for: they lock wallets in the order in which they are named.
+fn poster_of(shop: &Shop) -> Arc<Poster> {
+    let url = shop.database.url();
+    let source = config::Map::from([("DATABASE_URL", url.as_str())]);
+    let mut reader = config::Reader::new(&source);
+    Arc::new(Poster::new(store::Pool::connect_by_key(&store::Settings::read(&mut reader)).unwrap()))
+}
+
 /// Posts all at once, each by a caller of its own.
 async fn at_once(poster: &Arc<Poster>, transfers: Vec<Transfer>) -> Vec<Result<Posted, LedgerError>> {
     let callers = transfers.into_iter().map(|transfer| {
@@ -40,7 +48,7 @@ async fn many_callers_share_transactions_and_each_hears_of_its_own_transfer() {
     for name in 0..10 {
         users.push(shop.shopper(&format!("s{name}")).await);
     }
-    let poster = Arc::new(Poster::new(shop.pool.clone()));
+    let poster = poster_of(&shop);
     let transfers: Vec<_> = (0..640).map(|n| credit(users[n % 10], 5, &format!("k{n}"))).collect();
     let answers = at_once(&poster, transfers).await;
     let ids: HashSet<_> = answers.iter().map(|answer| answer.as_ref().unwrap().id).collect();
@@ -68,7 +76,7 @@ async fn many_callers_share_transactions_and_each_hears_of_its_own_transfer() {
 async fn sixty_four_callers_with_one_key_have_one_effect_and_one_answer() {
     let shop = Shop::open().await;
     let asha = shop.shopper("asha").await;
-    let pair = [Arc::new(Poster::new(shop.pool.clone())), Arc::new(Poster::new(shop.pool.clone()))];
+    let pair = [poster_of(&shop), poster_of(&shop)];
     let same = || (0..32).map(|_| credit(asha, 700, "one")).collect();
     let (here, there) = tokio::join!(at_once(&pair[0], same()), at_once(&pair[1], same()));
     let answers: Vec<_> = here.into_iter().chain(there).map(Result::unwrap).collect();
@@ -81,7 +89,7 @@ async fn sixty_four_callers_with_one_key_have_one_effect_and_one_answer() {
 async fn what_is_refused_spoils_nothing_for_the_others() {
     let shop = Shop::open().await;
     let (asha, ravi) = (shop.shopper("asha").await, shop.shopper("ravi").await);
-    let poster = Arc::new(Poster::new(shop.pool.clone()));
+    let poster = poster_of(&shop);
     poster.post(&credit(asha, 100, "known")).await.unwrap();
     let mut transfers: Vec<_> = (0..60).map(|n| credit(ravi, 1, &format!("fine{n}"))).collect();
     let overdraft = Transfer {
@@ -106,7 +114,7 @@ async fn what_is_refused_spoils_nothing_for_the_others() {
 async fn a_caller_that_goes_away_leaves_the_others_their_answers() {
     let shop = Shop::open().await;
     let asha = shop.shopper("asha").await;
-    let poster = Arc::new(Poster::new(shop.pool.clone()));
+    let poster = poster_of(&shop);
     let mut patient = Vec::new();
     for n in 0..120 {
         let poster = Arc::clone(&poster);
@@ -176,7 +184,7 @@ async fn what_is_not_plain_is_refused_as_a_whole_and_moves_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn callers_with_wallets_of_their_own_each_hear_of_theirs() {
     let shop = Shop::open().await;
-    let poster = Arc::new(Poster::new(shop.pool.clone()));
+    let poster = poster_of(&shop);
     let mut users = Vec::new();
     for number in 0..32 {
         users.push(shop.shopper(&format!("s{number}")).await);
@@ -205,7 +213,7 @@ async fn callers_with_wallets_of_their_own_each_hear_of_theirs() {
 async fn each_entry_says_what_its_own_caller_belongs_to() {
     let shop = Shop::open().await;
     let asha = shop.shopper("asha").await;
-    let poster = Arc::new(Poster::new(shop.pool.clone()));
+    let poster = poster_of(&shop);
     let callers = (0..64).map(|number| {
         let (poster, transfer) = (Arc::clone(&poster), credit(asha, 1, &format!("k{number}")));
         let work = async move { poster.post(&transfer).await };
