@@ -24,9 +24,17 @@ pub async fn get_many(kv: &Kv, keys: &[String]) -> Result<Vec<Option<String>>, K
     pipe.query_async(&mut kv.commands()).await.map_err(tried("reading cached values"))
 }
 
-/// Keeps `value` for `ttl`.
-pub async fn set(kv: &Kv, key: &str, value: &str, ttl: Duration) -> Result<(), KvError> {
-    kv.commands().set_ex(key, value, ttl.as_secs().max(1)).await.map_err(tried("caching a value"))
+/// Keeps many values, each under its key for its time, in one round trip.
+pub async fn set_many(kv: &Kv, values: &[(String, String, Duration)]) -> Result<(), KvError> {
+    if values.is_empty() {
+        return Ok(());
+    }
+    // One SETEX a key in one pipeline: keys of a cluster may live in several slots.
+    let mut pipe = redis::Pipeline::with_capacity(values.len());
+    for (key, value, ttl) in values {
+        pipe.set_ex(key, value, ttl.as_secs().max(1)).ignore();
+    }
+    pipe.query_async(&mut kv.commands()).await.map_err(tried("caching values"))
 }
 
 /// Forgets `keys`, in one round trip.

@@ -18,9 +18,8 @@ fn connect(mode: &str, redis: &Redis) -> Kv {
 
 async fn keys_are_kept_marked_and_forgotten(kv: &Kv) {
     let keys: Vec<String> = (0..50).map(|number| format!("key:{number}")).collect();
-    for (number, key) in keys.iter().enumerate() {
-        cache::set(kv, key, &number.to_string(), MINUTE).await.unwrap();
-    }
+    let kept: Vec<_> = keys.iter().enumerate().map(|(number, key)| (key.clone(), number.to_string(), MINUTE)).collect();
+    cache::set_many(kv, &kept).await.unwrap();
     let values = cache::get_many(kv, &keys).await.unwrap();
     assert!(values.iter().enumerate().all(|(number, value)| value.as_deref() == Some(&*number.to_string())));
     cache::forget(kv, &keys).await.unwrap();

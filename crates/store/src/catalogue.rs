@@ -261,6 +261,15 @@ pub async fn find_offer(client: &impl GenericClient, id: OfferId) -> Result<Opti
     query_opt(client, sql!("catalogue/find_offer.sql"), &[&id]).await?.as_ref().map(offer).transpose()
 }
 
+/// Finds offers, in no order. A row that cannot be read spoils no other.
+pub async fn find_offers(
+    client: &impl GenericClient,
+    ids: &[OfferId],
+) -> Result<Vec<(OfferId, Result<Offer, StoreError>)>, StoreError> {
+    let rows = query(client, sql!("catalogue/find_offers.sql"), &[&ids]).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, offer(row)))).collect()
+}
+
 /// Offers in the order of their ids, after `after` (the nil id for the first page), of one merchant or of all.
 pub async fn list_offers(
     client: &impl GenericClient,

@@ -5,11 +5,13 @@
 //! A change in the catalogue is heard (see `changes`) and forgets the entry at once, wherever it is held.
 
 mod again;
+mod first;
 mod forget;
 mod looked;
 mod mark;
 mod near;
 
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -25,6 +27,7 @@ use store::{Pool, StoreError};
 use tokio_util::task::TaskTracker;
 
 use self::again::Due;
+use self::first::First;
 use self::looked::{Looked, Print};
 use self::mark::{DOUBTED, FORGOTTEN, Mark};
 pub(crate) use self::near::Near;
@@ -130,6 +133,7 @@ struct Inner {
     schemes: Schemes,
     hits: Hits,
     changes: AtomicU64,
+    first: First,
     due: Due,
     tasks: TaskTracker,
     health: Arc<Health>,
@@ -148,8 +152,22 @@ impl Catalogue {
         let offers = offers.build_with_hasher(RandomState::default());
         let merchants = Cache::builder().max_capacity(keeping.entries).time_to_live(keeping.stale);
         let merchants = merchants.build_with_hasher(RandomState::default());
-        let (hits, changes, due) = (Hits::default(), AtomicU64::new(0), Due::default());
-        Self(Arc::new(Inner { pool, kv, offers, merchants, keeping, schemes, hits, changes, due, tasks, health }))
+        let (hits, changes) = (Hits::default(), AtomicU64::new(0));
+        let (first, due) = (First::default(), Due::default());
+        Self(Arc::new(Inner {
+            pool,
+            kv,
+            offers,
+            merchants,
+            keeping,
+            schemes,
+            hits,
+            changes,
+            first,
+            due,
+            tasks,
+            health,
+        }))
     }
 
     /// What `id` leads to.
@@ -203,10 +221,10 @@ impl Catalogue {
     }
 
     async fn load(&self, id: OfferId) -> Result<Arc<Entry>, ResolveError> {
-        let looked = Looked::at(Instant::now());
-        let (terms, print) = self.offer_terms(id).await?;
+        let (looked, changes) = (Looked::at(Instant::now()), self.changes());
+        let (terms, print) = self.first_look(id).await?;
         let Some(terms) = terms else {
-            return Ok(Arc::new(Entry::new(Found::Unknown, print, looked, None)));
+            return Ok(self.seen(Entry::new(Found::Unknown, print, looked, None), changes));
         };
         let held = self.merchant(terms.merchant_id).await?;
         let found = match &held.checked {
@@ -220,21 +238,16 @@ impl Catalogue {
                 }
             },
         };
-        Ok(Arc::new(Entry::new(found, print, looked, Some(held.mark.clone()))))
+        Ok(self.seen(Entry::new(found, print, looked, Some(held.mark.clone())), changes))
     }
 
-    async fn offer_terms(&self, id: OfferId) -> Result<(Option<OfferTerms>, Print), ResolveError> {
-        let key = keys::redirect_url(id);
-        if let Some(cached) = self.cached::<OfferTerms>(&key).await {
-            return Ok(cached);
+    /// An entry that was loaded since the catalogue had heard of so many changes. If it has heard of one meanwhile, the entry may be of
+    /// before that.
+    fn seen(&self, entry: Entry, changes: u64) -> Arc<Entry> {
+        if self.changes() != changes {
+            entry.own.doubt();
         }
-        let read = async {
-            let client = self.0.pool.get().await?;
-            store::catalogue::find_offer(&client, id).await
-        };
-        let terms = self.ask(read).await?.map(OfferTerms::from);
-        let print = self.cache(key, terms.as_ref()).await;
-        Ok((terms, print))
+        Arc::new(entry)
     }
 
     async fn merchant(&self, id: MerchantId) -> Result<Arc<HeldMerchant>, ResolveError> {
@@ -263,17 +276,21 @@ impl Catalogue {
     }
 
     async fn load_merchant(&self, id: MerchantId) -> Result<Arc<HeldMerchant>, ResolveError> {
-        let looked = Looked::at(Instant::now());
+        let (looked, changes) = (Looked::at(Instant::now()), self.changes());
         let key = keys::redirect_merchant(id);
-        let (terms, print) = if let Some(cached) = self.cached::<MerchantTerms>(&key).await {
-            cached
+        let cached = self.texts(slice::from_ref(&key)).await.pop().flatten();
+        let cached = cached.and_then(|text| self.understood::<MerchantTerms>(&key, &text));
+        let (terms, print) = if let Some(known) = cached {
+            known
         } else {
             let read = async {
                 let client = self.0.pool.get().await?;
                 store::catalogue::find_merchant(&client, id).await
             };
-            let terms = self.ask(read).await?.map(MerchantTerms::from);
-            let print = self.cache(key, terms.as_ref()).await;
+            let terms = self.ask(1, read).await?.map(MerchantTerms::from);
+            let text = text_of(terms.as_ref());
+            let print = Print::of(&text);
+            self.keep(&[(key, text, lives(terms.is_some()))], changes).await;
             (terms, print)
         };
         let checked = terms.ok_or(Unusable::NoMerchant).and_then(|terms| Merchant::check(id, &terms, self.0.schemes));
@@ -281,43 +298,64 @@ impl Catalogue {
         Ok(Arc::new(HeldMerchant { checked: checked.ok(), print, mark: Arc::default(), looked }))
     }
 
-    async fn ask<T>(&self, read: impl Future<Output = Result<T, StoreError>>) -> Result<T, ResolveError> {
+    /// Asks Postgres for so many.
+    async fn ask<T>(&self, count: usize, read: impl Future<Output = Result<T, StoreError>>) -> Result<T, ResolveError> {
         let answer = match tokio::time::timeout(POSTGRES_LIMIT, read).await {
             Ok(answer) => answer.map_err(ResolveError::from),
             Err(_elapsed) => Err(ResolveError::Slow),
         };
         let counter = if answer.is_ok() { &self.0.hits.postgres } else { &self.0.hits.failed };
-        counter.fetch_add(1, Ordering::Relaxed);
+        counter.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
         answer
     }
 
-    /// What Redis holds: `None` in it when it knows that there is nothing. Trouble is a miss.
-    async fn cached<T: DeserializeOwned>(&self, key: &str) -> Option<(Option<T>, Print)> {
+    /// What Redis holds under each of the keys. Trouble is a miss.
+    async fn texts(&self, keys: &[String]) -> Vec<Option<String>> {
+        let nothing = || vec![None; keys.len()];
         if self.0.health.is_down() {
-            return None;
+            return nothing();
         }
-        let text = tokio::time::timeout(REDIS_LIMIT, kv::cache::get(&self.0.kv, key)).await.ok()?.ok()??;
-        let terms = serde_json::from_str(&text)
+        match tokio::time::timeout(REDIS_LIMIT, kv::cache::get_many(&self.0.kv, keys)).await {
+            Ok(Ok(texts)) => texts,
+            Ok(Err(_)) | Err(_) => nothing(),
+        }
+    }
+
+    /// What a text of Redis says: `None` in it when it knows that there is nothing. One that cannot be read is a miss.
+    fn understood<T: DeserializeOwned>(&self, key: &str, text: &str) -> Option<(Option<T>, Print)> {
+        let terms = serde_json::from_str(text)
             .inspect_err(|error| tracing::warn!(key, %error, "a cached entry cannot be read"))
             .ok()?;
         self.0.hits.redis.fetch_add(1, Ordering::Relaxed);
-        Some((terms, Print::of(&text)))
+        Some((terms, Print::of(text)))
     }
 
-    /// Puts terms into Redis. They are only a shortcut, so trouble is passed over.
-    async fn cache<T: Serialize>(&self, key: String, terms: Option<&T>) -> Print {
-        let ttl = if terms.is_some() { REDIS_TTL } else { REDIS_NEGATIVE_TTL };
-        let text = serde_json::to_string(&terms).unwrap_or_default();
-        if !self.0.health.is_down() && !text.is_empty() {
-            let _not_cached = tokio::time::timeout(REDIS_LIMIT, kv::cache::set(&self.0.kv, &key, &text, ttl)).await;
+    /// Puts texts into Redis that were read since the catalogue had heard of so many changes. They are only a shortcut, so trouble is
+    /// passed over; but what may be of before a change does not stay there.
+    async fn keep(&self, texts: &[(String, String, Duration)], changes: u64) {
+        if self.0.health.is_down() {
+            return;
         }
-        Print::of(&text)
+        let _not_kept = tokio::time::timeout(REDIS_LIMIT, kv::cache::set_many(&self.0.kv, texts)).await;
+        if self.changes() != changes {
+            self.drop_keys(texts.iter().map(|(key, ..)| key.clone())).await;
+        }
     }
 
     /// How often each tier knew the answer.
     pub(crate) fn hits(&self) -> &Hits {
         &self.0.hits
     }
+}
+
+/// What is put into Redis of something, or of its absence.
+fn text_of<T: Serialize>(terms: Option<&T>) -> String {
+    serde_json::to_string(&terms).unwrap_or_default()
+}
+
+/// How long Redis holds it.
+const fn lives(exists: bool) -> Duration {
+    if exists { REDIS_TTL } else { REDIS_NEGATIVE_TTL }
 }
 
 fn offer(id: OfferId, terms: &OfferTerms, merchant: &Arc<Merchant>) -> Result<Offer, Unusable> {

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::looked::{Looked, Print};
-use super::{Catalogue, Entry, Found, REDIS_LIMIT};
+use super::{Catalogue, Entry, Found};
 
 /// How many share a round trip.
 const AT_ONCE: usize = 500;
@@ -60,10 +60,9 @@ impl Catalogue {
 
     async fn look_at(&self, due: Vec<(OfferId, Arc<Entry>)>) {
         let looked = Looked::at(Instant::now());
-        let prints = self.prints(&due).await;
-        for (place, (id, entry)) in due.into_iter().enumerate() {
-            let print = prints.get(place).copied().flatten();
-            if print == Some(entry.print) && self.has_its_merchant(&entry).await {
+        let keys: Vec<_> = due.iter().map(|(id, _)| keys::redirect_url(*id)).collect();
+        for ((id, entry), text) in due.into_iter().zip(self.texts(&keys).await) {
+            if text.is_some_and(|text| Print::of(&text) == entry.print) && self.has_its_merchant(&entry).await {
                 self.0.hits.redis.fetch_add(1, Ordering::Relaxed);
                 entry.looked.renew(&looked);
                 // From now on it is kept for its time again.
@@ -73,18 +72,6 @@ impl Catalogue {
                 let catalogue = self.clone();
                 self.0.tasks.spawn(async move { catalogue.reload(id, entry).await });
             }
-        }
-    }
-
-    /// What Redis holds of each, as far as it holds anything.
-    async fn prints(&self, due: &[(OfferId, Arc<Entry>)]) -> Vec<Option<Print>> {
-        if self.0.health.is_down() {
-            return Vec::new();
-        }
-        let keys: Vec<_> = due.iter().map(|(id, _)| keys::redirect_url(*id)).collect();
-        match tokio::time::timeout(REDIS_LIMIT, kv::cache::get_many(&self.0.kv, &keys)).await {
-            Ok(Ok(texts)) => texts.iter().map(|text| text.as_deref().map(Print::of)).collect(),
-            _ => Vec::new(),
         }
     }
 

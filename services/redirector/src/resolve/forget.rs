@@ -17,7 +17,8 @@ impl Catalogue {
         self.0.changes.load(Ordering::Acquire)
     }
 
-    /// Has every thread forget what it holds of its own; called when memory has forgotten or doubts what changed.
+    /// Has every thread forget what it holds of its own, and what is read now count as of before; called before Redis forgets what
+    /// changed, and when memory has forgotten or doubts it.
     fn changed(&self) {
         self.0.changes.fetch_add(1, Ordering::AcqRel);
     }
@@ -31,11 +32,16 @@ impl Catalogue {
     pub(crate) async fn forget_offer(&self, id: OfferId) -> bool {
         self.0.offers.invalidate(&id).await;
         self.changed();
-        self.drop_keys([keys::redirect_url(id)]).await
+        let is_dropped = self.drop_keys([keys::redirect_url(id)]).await;
+        // Until then Redis may have told what was.
+        self.0.offers.invalidate(&id).await;
+        self.changed();
+        is_dropped
     }
 
     /// Forgets a merchant, and with it all of its offers, in memory and in Redis; says whether Redis did.
     pub(crate) async fn forget_merchant(&self, id: MerchantId) -> bool {
+        self.changed();
         let is_dropped = self.drop_keys([keys::redirect_merchant(id)]).await;
         if let Some(held) = self.0.merchants.get(&id).await {
             held.mark.forget();
@@ -49,6 +55,7 @@ impl Catalogue {
     /// has forgotten them.
     pub(crate) async fn doubt_offers(&self, ids: &[OfferId]) -> bool {
         let mut are_dropped = true;
+        self.changed();
         for ids in ids.chunks(DOUBTED_AT_ONCE) {
             are_dropped &= self.drop_keys(ids.iter().copied().map(keys::redirect_url)).await;
             for id in ids {
@@ -64,6 +71,7 @@ impl Catalogue {
     /// The same for merchants and all of their offers.
     pub(crate) async fn doubt_merchants(&self, ids: &[MerchantId]) -> bool {
         let mut are_dropped = true;
+        self.changed();
         for ids in ids.chunks(DOUBTED_AT_ONCE) {
             are_dropped &= self.drop_keys(ids.iter().copied().map(keys::redirect_merchant)).await;
             for id in ids {
@@ -86,7 +94,8 @@ impl Catalogue {
         self.changed();
     }
 
-    async fn drop_keys(&self, keys: impl IntoIterator<Item = String>) -> bool {
+    /// Has Redis forget; says whether it did.
+    pub(super) async fn drop_keys(&self, keys: impl IntoIterator<Item = String>) -> bool {
         let keys: Vec<_> = keys.into_iter().collect();
         matches!(tokio::time::timeout(REDIS_LIMIT, kv::cache::forget(&self.0.kv, &keys)).await, Ok(Ok(())))
     }

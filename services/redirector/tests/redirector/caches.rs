@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use domain::ids::OfferId;
+use futures_util::future::join_all;
 use kv::redis::AsyncCommands;
 use store::catalogue;
 use testkit::{Service, eventually_true};
@@ -36,7 +38,7 @@ async fn a_change_of_offer_or_merchant_is_followed_at_once() {
     eventually_true("the end of the offer", SOON, async || click().await.status() == 410).await;
 
     let mut coming = offer.clone();
-    coming.id = domain::ids::OfferId::generate();
+    coming.id = OfferId::generate();
     assert_eq!(shop.click(&service, coming.id, "192.0.2.7").send().await.unwrap().status(), 404);
     catalogue::insert_offer(&client, &coming).await.unwrap();
     eventually_true("the new offer", SOON, async || {
@@ -48,7 +50,7 @@ async fn a_change_of_offer_or_merchant_is_followed_at_once() {
 #[tokio::test]
 async fn redis_keeps_what_was_looked_up_and_forgets_it_after_its_time() {
     let shop = Shop::open().await;
-    let unknown = domain::ids::OfferId::generate();
+    let unknown = OfferId::generate();
     let service = shop.redirector(&[]);
     // Entries of offers that changed in the last minutes are forgotten at start, before which a click may come.
     eventually_true("listening", SOON, async || service.logs().contains("listening for changes")).await;
@@ -75,6 +77,44 @@ async fn redis_keeps_what_was_looked_up_and_forgets_it_after_its_time() {
     let _: () = redis.set(format!("redirect:url:{}", shop.offer.id), text.replace("shoes", "boots")).await.unwrap();
     let answer = shop.click(&other, shop.offer.id, "192.0.2.7").send().await.unwrap();
     assert!(location(&answer).as_str().contains("boots"));
+}
+
+#[tokio::test]
+async fn offers_that_nobody_has_asked_for_are_looked_up_together_and_each_gets_its_own_answer() {
+    let shop = Shop::open().await;
+    let client = shop.database.pool().get().await.unwrap();
+    let rows = "INSERT INTO offers (id, merchant_id, title, target_url, active)
+                SELECT gen_random_uuid(), $1, 'Offer', 'https://www.shop.in/p/' || n, n % 10 <> 0 FROM generate_series(1, 400) AS n
+                RETURNING id, target_url, active";
+    let offers: Vec<(OfferId, String, bool)> = client
+        .query(rows, &[&shop.merchant.id])
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| (row.get(0), row.get(1), row.get(2)))
+        .collect();
+    let settings = [("REDIRECT_LIMIT", "100000"), ("DATABASE_MAX_CONNECTIONS", "32")];
+    let service = shop.redirector(&settings);
+    eventually_true("listening", SOON, async || service.logs().contains("listening for changes")).await;
+    // Unknown ones between the others, and each of them twice at once.
+    let unknown: Vec<_> = (0..40).map(|_| (OfferId::generate(), String::new(), false)).collect();
+    let asked: Vec<_> = offers.iter().chain(&unknown).chain(&offers).collect();
+    let answers = join_all(asked.iter().map(|(id, ..)| shop.click(&service, id, "192.0.2.7").send())).await;
+    for ((id, target, active), answer) in asked.into_iter().zip(answers) {
+        let answer = answer.unwrap();
+        match (target.is_empty(), active) {
+            (true, _) => assert_eq!(answer.status(), 404, "{id}"),
+            (false, false) => assert_eq!(answer.status(), 410, "{id}"),
+            (false, true) => {
+                let page = location(&answer).query_pairs().find(|(name, _)| name == "ulp").unwrap().1.into_owned();
+                assert_eq!(&page, target);
+            }
+        }
+    }
+    let connected =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let connected: i64 = client.query_one(connected, &[]).await.unwrap().get(0);
+    assert!(connected <= 8, "840 clicks took {connected} connections; each did not have to have one");
 }
 
 #[tokio::test]
