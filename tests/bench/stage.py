@@ -306,7 +306,14 @@ def machine():
     model = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} cores ({model[1] if model else 'unknown'}), load before the run {load:.2f}, "
-          f"{CONNECTIONS} connections, {SECONDS} s a run, median of {RUNS}, each tried again (at most {TRIES} times) when the host took over {LEFT_ALONE:.0%}; plain writes go to disk from {writeback()}")
+          f"{CONNECTIONS} connections, {SECONDS} s a run, median of {RUNS}, each tried again (at most {TRIES} times) when the host took over {LEFT_ALONE:.0%}; plain writes go to disk from {writeback()}; {sleep()}")
+
+
+def sleep():
+    """How long an idle processor of a virtual machine looks out for work before it halts: waking it then is the host's affair."""
+    poll = Path("/sys/module/haltpoll/parameters/guest_halt_poll_ns")
+    nanos = int(poll.read_text()) if poll.exists() else 0
+    return f"idle processors halt after {nanos // 1000} us" if nanos else "idle processors halt at once"
 
 
 def writeback():

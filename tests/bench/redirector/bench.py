@@ -16,8 +16,12 @@ from stage import (CONNECTIONS, PEERS, RUNS, SECONDS, Load, Stage, Table, Target
                    measured, median, migrate, npm, rss_kb, stop, undisturbed, version_of, wrk)
 
 OFFERS = 100_000
-# So many that nobody comes near the limit of 100 a minute.
-CLIENTS = 262_144
+# So many that each clicks twice a minute at most, as people do.
+CLIENTS = 2_097_152
+# So few that each clicks more than five times a minute, and Redis counts them from then on; nobody comes near the limit of 100.
+COUNTED_CLIENTS = 131_072
+# Whoever clicked is remembered for a minute; where memory is watched it must soon hold everybody.
+WATCHED_CLIENTS = 262_144
 MERCHANT = uuid.UUID("01981b1e-7a4c-7cc2-8f3e-000000000001")
 CLICK = HERE / "click.lua"
 
@@ -113,14 +117,14 @@ def rates(stage, postgres, redis, ids, targets):
     table = Table("redirect", "requests/s", "p50 / p99 ms", "server CPU ms/1,000", "Redis CPU us/request", "of bare actix's CPU")
     seen = {}
 
-    def run(name, server, port, uses_redis=True):
+    def run(name, server, port, uses_redis=True, clients=CLIENTS):
         location(port, ids[0])
-        wrk(CLICK, f"http://127.0.0.1:{port}", [stage.folder / "few", CLIENTS], seconds=2)
+        wrk(CLICK, f"http://127.0.0.1:{port}", [stage.folder / "few", clients], seconds=2)
         watched = {"server": lambda: children(server.pid), "redis": lambda: [redis.pid]}
 
         def once():
             redis.ask("UNLINK", "queue:clicks")
-            return measured(lambda: wrk(CLICK, f"http://127.0.0.1:{port}", [stage.folder / "few", CLIENTS]), watched)
+            return measured(lambda: wrk(CLICK, f"http://127.0.0.1:{port}", [stage.folder / "few", clients]), watched)
 
         runs = [undisturbed(once) for _ in range(RUNS)]
         figures = seen[name] = median(runs)
@@ -138,6 +142,7 @@ def rates(stage, postgres, redis, ids, targets):
     run("nginx return 302", *nginx(stage), uses_redis=False)
     for workers in (1, 2):
         run(f"redirector, {workers} worker{'s' if workers > 1 else ''}", *redirector(stage, postgres, redis, workers))
+    run("redirector, 1 worker, all counted in Redis", *redirector(stage, postgres, redis, 1), clients=COUNTED_CLIENTS)
     folder, why = npm(["bun", "fastify", "ioredis"])
     if folder is None:
         print(f"… Bun and Fastify are left out: {why}")
@@ -224,7 +229,7 @@ def memory(stage, postgres, redis, targets, wanted=5_000_000):
     trimming.start()
     try:
         while done < wanted:
-            load = wrk(CLICK, f"http://127.0.0.1:{port}", [stage.folder / "all", CLIENTS], seconds=6)
+            load = wrk(CLICK, f"http://127.0.0.1:{port}", [stage.folder / "all", WATCHED_CLIENTS], seconds=6)
             done += load.requests
             stages.append((done, rss_kb(server.pid) / 1024))
             table.add(f"{done:,}", f"{stages[-1][1]:.1f}")

@@ -6,6 +6,8 @@ local at = 0
 function init(arguments)
     for line in io.lines(arguments[1]) do offers[#offers + 1] = line end
     clients = tonumber(arguments[2])
+    -- A run goes on about where the one before ended: else the first clients would click in each of them.
+    at = os.time() * 65536
 end
 
 local AGENT = "Mozilla/5.0 (Linux; Android 14; SM-A155F) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Mobile Safari/537.36"

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use domain::ids::OfferId;
 use kv::keys;
@@ -13,7 +14,7 @@ use store::StoreError;
 use tokio::sync::oneshot;
 
 use super::looked::Print;
-use super::{Catalogue, POSTGRES_LIMIT, REDIS_LIMIT, ResolveError};
+use super::{Catalogue, POSTGRES_LIMIT, REDIS_LIMIT, ResolveError, lives, text_of};
 use crate::terms::OfferTerms;
 
 /// How many share the way.
@@ -104,7 +105,9 @@ impl Catalogue {
         }
     }
 
-    async fn look_for(&self, asked: Vec<Asked>) {
+    async fn look_for(&self, mut asked: Vec<Asked>) {
+        // Where stores are slow, many have stopped waiting by the time it is their turn.
+        asked.retain(|(_, tell)| !tell.is_closed());
         let changes = self.changes();
         let ids: HashSet<_> = asked.iter().map(|(id, _)| *id).collect();
         let ids: Vec<_> = ids.into_iter().collect();
@@ -116,25 +119,7 @@ impl Catalogue {
             }
         }
         let missing: Vec<_> = ids.into_iter().filter(|id| !answers.contains_key(id)).collect();
-        let mut texts = Vec::new();
-        if !missing.is_empty() {
-            let found = self.in_postgres(&missing).await.map_err(Arc::new);
-            for id in missing {
-                let terms = match &found {
-                    Ok(found) => found.get(&id).map_or(Ok(None), |terms| terms.clone().map(Some)),
-                    Err(error) => Err(error.clone()),
-                };
-                answers.insert(
-                    id,
-                    terms.map(|terms| {
-                        let text = super::text_of(terms.as_ref());
-                        let print = Print::of(&text);
-                        texts.push((keys::redirect_url(id), text, super::lives(terms.is_some())));
-                        (terms, print)
-                    }),
-                );
-            }
-        }
+        let texts = self.read(&missing, &mut answers).await;
         for (id, tell) in asked {
             if let Some(answer) = answers.get(&id) {
                 // Who has stopped waiting needs no answer.
@@ -142,6 +127,33 @@ impl Catalogue {
             }
         }
         self.keep(&texts, changes).await;
+    }
+
+    /// Answers what Redis does not know; gives what is to be left there.
+    async fn read(
+        &self,
+        missing: &[OfferId],
+        answers: &mut HashMap<OfferId, Answer>,
+    ) -> Vec<(String, String, Duration)> {
+        let mut texts = Vec::new();
+        if missing.is_empty() {
+            return texts;
+        }
+        let found = self.in_postgres(missing).await.map_err(Arc::new);
+        for id in missing {
+            let terms = match &found {
+                Ok(found) => found.get(id).map_or(Ok(None), |terms| terms.clone().map(Some)),
+                Err(error) => Err(error.clone()),
+            };
+            let answer = terms.map(|terms| {
+                let text = text_of(terms.as_ref());
+                let print = Print::of(&text);
+                texts.push((keys::redirect_url(*id), text, lives(terms.is_some())));
+                (terms, print)
+            });
+            answers.insert(*id, answer);
+        }
+        texts
     }
 
     /// What Postgres has of offers. A row that cannot be read is its own offer's trouble.
