@@ -11,7 +11,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use reqwest::Url;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::{Process, eventually_true};
+use testkit::{Process, eventually, eventually_true};
 
 /// How long a page may take to show what it must.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -161,18 +161,23 @@ impl Browser {
         !self.client.find_all(Locator::Css(css)).await.unwrap().is_empty()
     }
 
-    /// Presses a link or a button.
+    /// Presses a link or a button, as soon as it is there: the page that has it may still be on its way.
     pub(crate) async fn press(&self, css: &str) {
-        let found = self.client.find(Locator::Css(css)).await;
-        found.unwrap_or_else(|error| panic!("{css}: {error}")).click().await.unwrap();
+        eventually_true(&format!("{css} can be pressed"), SOON, async || {
+            match self.client.find(Locator::Css(css)).await {
+                Ok(found) => found.click().await.is_ok(),
+                Err(_not_there) => false,
+            }
+        })
+        .await;
     }
 
     /// Types into the fields of a form by their names and presses its button.
     pub(crate) async fn fill(&self, form: &str, fields: &[(&str, &str)]) {
         for (name, text) in fields {
-            let field = self.client.find(Locator::Css(&format!("{form} [name={name}]"))).await;
-            let field = field.unwrap_or_else(|error| panic!("{name} of {form}: {error}"));
-            field.send_keys(text).await.unwrap();
+            let css = format!("{form} [name={name}]");
+            let find = async || self.client.find(Locator::Css(&css)).await.ok();
+            eventually(&format!("{css} is there"), SOON, find).await.send_keys(text).await.unwrap();
         }
         self.press(&format!("{form} button")).await;
     }
