@@ -191,7 +191,8 @@ impl Writer {
             if waiting == 0 || (waiting < CROWD && !self.under_way.is_held_up()) {
                 continue;
             }
-            receiver.recv_many(&mut items, BATCH).await;
+            // One that is counted may be on its way in still: it belongs to the crowd that this transaction begins for.
+            while items.len() < waiting.min(BATCH) && receiver.recv_many(&mut items, BATCH).await > 0 {}
             drop(receiver);
             self.store(&mut items).await;
         }
