@@ -53,15 +53,28 @@ impl First {
 }
 
 /// A group's place among those that are on their way; it is free again when this is dropped, whatever happened.
-struct Place<'a> {
-    first: &'a First,
+struct Place {
+    catalogue: Catalogue,
     is_free: bool,
 }
 
-impl Place<'_> {
+impl Place {
+    /// Takes along who waits, until nobody does.
+    async fn look_first(mut self) {
+        loop {
+            // Who asks in the same turn of the event loop comes along.
+            tokio::task::yield_now().await;
+            let asked = self.take();
+            if asked.is_empty() {
+                return;
+            }
+            self.catalogue.look_for(asked).await;
+        }
+    }
+
     /// Those who wait now. With the last of them the place is free: whoever comes after that begins a group.
     fn take(&mut self) -> Vec<Asked> {
-        let mut desk = self.first.desk();
+        let mut desk = self.catalogue.0.first.desk();
         let count = desk.waiting.len().min(AT_ONCE);
         if count == 0 {
             desk.groups -= 1;
@@ -71,10 +84,10 @@ impl Place<'_> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
         if !self.is_free {
-            self.first.desk().groups -= 1;
+            self.catalogue.0.first.desk().groups -= 1;
         }
     }
 }
@@ -84,24 +97,13 @@ impl Catalogue {
     pub(super) async fn first_look(&self, id: OfferId) -> Result<Known, ResolveError> {
         let (tell, told) = oneshot::channel();
         if self.0.first.ask((id, tell)) {
-            self.0.tasks.spawn(self.clone().look_first());
+            // Made here: a task may be dropped before it begins.
+            let place = Place { catalogue: self.clone(), is_free: false };
+            self.0.tasks.spawn(place.look_first());
         }
         match tokio::time::timeout(REDIS_LIMIT + POSTGRES_LIMIT, told).await {
             Ok(Ok(answer)) => answer.map_err(ResolveError::Shared),
             Ok(Err(_)) | Err(_) => Err(ResolveError::Slow),
-        }
-    }
-
-    async fn look_first(self) {
-        let mut place = Place { first: &self.0.first, is_free: false };
-        loop {
-            // Who asks in the same turn of the event loop comes along.
-            tokio::task::yield_now().await;
-            let asked = place.take();
-            if asked.is_empty() {
-                return;
-            }
-            self.look_for(asked).await;
         }
     }
 
