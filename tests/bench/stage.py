@@ -135,6 +135,10 @@ class Redis:
         said = subprocess.run(["redis-cli", "-p", str(self.port), *map(str, words)], capture_output=True, text=True)
         return said.stdout.strip()
 
+    def take(self, commands):
+        """Commands, one a line."""
+        subprocess.run(["redis-cli", "-p", str(self.port)], input=commands, text=True, stdout=subprocess.DEVNULL)
+
     def forget(self):
         self.ask("FLUSHALL")
 

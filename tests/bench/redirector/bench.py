@@ -4,10 +4,13 @@ The figure to compare by is the server's CPU per 1,000 requests; rates of progra
 are noisy. Parts of it alone: bench.py [rates] [latency] [memory]"""
 import http.client
 import shutil
+import statistics
 import subprocess
 import sys
 import threading
 import uuid
+from copy import copy
+from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -113,59 +116,99 @@ def script(stage, runner, name, redis):
     return stage.start([*runner, PEERS / name, port, redis.port], port, log=f"{name}.log"), port
 
 
-def rates(stage, postgres, redis, ids, targets):
-    table = Table("redirect", "requests/s", "p50 / p99 ms", "server CPU ms/1,000", "Redis CPU us/request", "of bare actix's CPU")
-    seen = {}
+@dataclass
+class Contestant:
+    """Whoever answers clicks, and what was seen of it in each round."""
+    name: str
+    server: subprocess.Popen
+    port: int
+    uses_redis: bool = True
+    clients: int = CLIENTS
+    # What Redis is given before a turn.
+    pipe: str = ""
+    runs: list = field(default_factory=list)
 
-    def run(name, server, port, uses_redis=True, clients=CLIENTS):
-        location(port, ids[0])
-        wrk(CLICK, f"http://127.0.0.1:{port}", [stage.folder / "few", clients], seconds=2)
-        watched = {"server": lambda: children(server.pid), "redis": lambda: [redis.pid]}
+    def turn(self, stage, redis):
+        redis.forget()
+        redis.take(self.pipe)
+        watched = {"server": lambda: children(self.server.pid), "redis": lambda: [redis.pid]}
+
+        def clicks(seconds):
+            return wrk(CLICK, f"http://127.0.0.1:{self.port}", [stage.folder / "few", self.clients], seconds=seconds)
 
         def once():
             redis.ask("UNLINK", "queue:clicks")
-            return measured(lambda: wrk(CLICK, f"http://127.0.0.1:{port}", [stage.folder / "few", clients]), watched)
+            return measured(lambda: clicks(SECONDS), watched)
 
-        runs = [undisturbed(once) for _ in range(RUNS)]
-        figures = seen[name] = median(runs)
-        # CPU hardly varies; its own median is the noise-free figure.
-        figures.cpu = {of: sorted(run.cpu[of] for run in runs)[len(runs) // 2] for of in figures.cpu}
-        table.add(name, f"{figures.rate:,.0f}", f"{figures.p50:.2f} / {figures.p99:.2f}", f"{figures.cpu['server']:.1f}",
-                  f"{figures.cpu['redis']:.2f}" if uses_redis else "-",
-                  f"{figures.cpu['server'] / seen['bare actix, 1 worker'].cpu['server']:.2f}" if len(seen) > 1 or name.startswith("bare") else "-")
+        clicks(2)
+        figures = undisturbed(once)
         if figures.bad:
-            raise SystemExit(f"{name}: {figures.bad} requests failed")
-        stop(server)
-        redis.forget()
+            raise SystemExit(f"{self.name}: {figures.bad} requests failed")
+        self.runs.append(figures)
 
-    run("bare actix, 1 worker", *bare_actix(stage), uses_redis=False)
-    run("nginx return 302", *nginx(stage), uses_redis=False)
-    for workers in (1, 2):
-        run(f"redirector, {workers} worker{'s' if workers > 1 else ''}", *redirector(stage, postgres, redis, workers))
-    run("redirector, 1 worker, all counted in Redis", *redirector(stage, postgres, redis, 1), clients=COUNTED_CLIENTS)
+    def figures(self):
+        figures = copy(median(self.runs))
+        # CPU hardly varies; its own median is the noise-free figure.
+        figures.cpu = {of: sorted(run.cpu[of] for run in self.runs)[len(self.runs) // 2] for of in figures.cpu}
+        return figures
+
+    def rate_of(self, other):
+        """How many clicks it answers for one of the other's: the median of the rounds, in each of which both had the same minute."""
+        return statistics.median(mine.rate / theirs.rate for mine, theirs in zip(self.runs, other.runs))
+
+
+def contestants(stage, postgres, redis, ids):
+    """All of them, up and idle; the bare actix and nginx first."""
+    yield Contestant("bare actix, 1 worker", *bare_actix(stage), uses_redis=False)
+    yield Contestant("nginx return 302", *nginx(stage), uses_redis=False)
+    for workers in ("1 worker", "2 workers"):
+        yield Contestant(f"redirector, {workers}", *redirector(stage, postgres, redis, int(workers[0])))
+    yield Contestant("redirector, 1 worker, all counted in Redis", *redirector(stage, postgres, redis, 1), clients=COUNTED_CLIENTS)
     folder, why = npm(["bun", "fastify", "ioredis"])
     if folder is None:
         print(f"… Bun and Fastify are left out: {why}")
-    else:
-        pipe = "\n".join(f"SET redirect:url:{offer} https://shop.test/?subid=" for offer in ids[:100])
-        for name, runner, file in [(f"Bun {version_of('bun')}, pipelined", [folder / "node_modules/.bin/bun"], "bun.js"),
-                                   (f"Fastify {version_of('fastify')} + ioredis", ["node"], "fastify.js")]:
-            subprocess.run(["redis-cli", "-p", str(redis.port)], input=pipe, text=True, stdout=subprocess.DEVNULL)
-            run(name, *script(stage, runner, file, redis))
+        return
+    pipe = "\n".join(f"SET redirect:url:{offer} https://shop.test/?subid=" for offer in ids[:100])
+    for name, runner, file in [(f"Bun {version_of('bun')}, pipelined", [folder / "node_modules/.bin/bun"], "bun.js"),
+                               (f"Fastify {version_of('fastify')} + ioredis", ["node"], "fastify.js")]:
+        yield Contestant(name, *script(stage, runner, file, redis), pipe=pipe)
+
+
+def rates(stage, postgres, redis, ids, targets):
+    """By turns, so that what the host does to a minute it does to all of them."""
+    everybody = list(contestants(stage, postgres, redis, ids))
+    for turn in range(RUNS):
+        for one in everybody:
+            if turn == 0:
+                redis.take(one.pipe)
+                location(one.port, ids[0])
+            one.turn(stage, redis)
+            print(f"… round {turn + 1} of {RUNS}  {one.name}  {one.runs[-1].rate:,.0f}", flush=True)
+    for one in everybody:
+        stop(one.server)
+    redis.forget()
+
+    bare, proxy = everybody[:2]
+    table = Table("redirect", "requests/s", "of nginx's", "p50 / p99 ms", "server CPU ms/1,000", "Redis CPU us/request", "of bare actix's CPU")
+    bare_cpu = bare.figures().cpu["server"]
+    for one in everybody:
+        figures = one.figures()
+        table.add(one.name, f"{figures.rate:,.0f}", f"{one.rate_of(proxy):.2f}", f"{figures.p50:.2f} / {figures.p99:.2f}",
+                  f"{figures.cpu['server']:.1f}", f"{figures.cpu['redis']:.2f}" if one.uses_redis else "-",
+                  f"{figures.cpu['server'] / bare_cpu:.2f}")
     table.print()
 
-    bare, proxy = seen["bare actix, 1 worker"], seen["nginx return 302"]
-    ours = max((seen["redirector, 1 worker"], seen["redirector, 2 workers"]), key=lambda figures: figures.rate)
-    cpu = min(seen[f"redirector, {workers}"].cpu["server"] for workers in ("1 worker", "2 workers")) / bare.cpu["server"]
+    plain = [one for one in everybody if one.name in ("redirector, 1 worker", "redirector, 2 workers")]
+    ours = max(plain, key=lambda one: one.figures().rate)
+    cpu = min(one.figures().cpu["server"] for one in plain) / bare_cpu
     targets.check("server CPU, of bare actix's", "<= 1.6", f"{cpu:.2f}", cpu <= 1.6)
-    targets.check("rate, of nginx's", ">= 0.70", f"{ours.rate / proxy.rate:.2f}", ours.rate >= 0.7 * proxy.rate)
-    targets.check("Redis CPU a request, us", "<= 2.5", f"{ours.cpu['redis']:.2f}", ours.cpu["redis"] <= 2.5)
-    for name, figures in seen.items():
-        for peer, times in (("Bun", 1.5), ("Fastify", 3.0)):
-            if name.startswith(peer):
-                ratio = ours.rate / figures.rate
+    on_redis = ours.figures().cpu["redis"]
+    targets.check("Redis CPU a request, us", "<= 2.5", f"{on_redis:.2f}", on_redis <= 2.5)
+    for peer, times in (("nginx", 0.7), ("Bun", 1.5), ("Fastify", 3.0)):
+        for other in everybody:
+            if other.name.startswith(peer):
+                ratio = ours.rate_of(other)
                 targets.check(f"rate, of {peer}'s", f">= {times}", f"{ratio:.2f}", ratio >= times)
-    return ours
 
 
 def latency(stage, postgres, redis, ids, targets):
