@@ -1,7 +1,8 @@
 //! Takes clicks to Redis, together.
 //!
 //! One of these runs in each HTTP thread, with a connection of its own. Clicks and limiter counts of requests that
-//! arrive during a round trip, and as long as more come, share the next one; there is no timer. A request goes on when its click is acknowledged by
+//! arrive during a round trip, and as long as more come, share the next one; there is no timer. Under load two batches are under way
+//! in turn, so that the thread works on one while Redis has the other. A request goes on when its click is acknowledged by
 //! Redis, or is on disk.
 
 mod batch;
@@ -94,19 +95,22 @@ pub(crate) struct Ship(Rc<Inner>);
 struct Inner {
     route: Route,
     open: RefCell<Batch>,
-    /// The room of the batch before, for the next one.
-    spare: RefCell<Batch>,
+    /// The room of batches before, for the next ones.
+    spare: RefCell<Vec<Batch>>,
+    /// How many clicks are in each batch that is under way.
+    under_way: RefCell<Vec<usize>>,
+    /// There is something that may leave.
     wake: Notify,
-    line: RefCell<Option<Line>>,
+    line: RefCell<Option<Rc<Line>>>,
     list: String,
     /// Goes along with each batch where replicas are waited for.
     wait: Option<redis::Cmd>,
 }
 
-/// For how many turns of the event loop a batch waits for company at most,
+/// So many clicks are worth a round trip of their own: a batch of them waits for no company, and goes beside another.
+const ENOUGH: usize = 24;
+/// For how many turns of the event loop a smaller one waits at most.
 const MOST_TURNS: usize = 8;
-/// and with how many clicks it does not.
-const FULL: usize = 128;
 const TOO_FEW: (redis::ErrorKind, &str) = (redis::ErrorKind::Io, "too few replicas have what was written");
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_millis(500);
@@ -119,6 +123,7 @@ impl Ship {
             route,
             open: RefCell::default(),
             spare: RefCell::default(),
+            under_way: RefCell::default(),
             wake: Notify::new(),
             line: RefCell::default(),
             list: keys::ready(Queue::Clicks),
@@ -136,7 +141,7 @@ impl Ship {
             open.tell(client, allowance);
             open.arrival.clone()
         };
-        self.0.wake.notify_one();
+        self.0.rouse();
         poll_fn(|context| {
             if let Some(outcome) = arrival.outcome.get() {
                 Poll::Ready(outcome)
@@ -152,7 +157,7 @@ impl Ship {
     pub(crate) fn count(&self, client: Client, allowance: Allowance) {
         if allowance.told > 0 {
             self.0.open.borrow_mut().tell(client, allowance);
-            self.0.wake.notify_one();
+            self.0.rouse();
         }
     }
 }
@@ -160,51 +165,89 @@ impl Ship {
 async fn work(inner: Rc<Inner>) {
     inner.connect().await;
     loop {
-        inner.wake.notified().await;
-        loop {
-            inner.gather().await;
-            if inner.open.borrow().is_empty() {
-                break;
-            }
-            let mut batch = inner.open.replace(inner.spare.take());
-            let outcome = inner.deliver(&batch).await;
-            let count = u64::try_from(batch.records.len()).unwrap_or(u64::MAX);
-            let health = &inner.route.health;
-            let counter = match outcome {
-                Outcome::Acknowledged => &health.acknowledged,
-                Outcome::Spooled => &health.spooled,
-                Outcome::Lost => &health.lost,
-            };
-            counter.fetch_add(count, Ordering::Relaxed);
-            batch.arrival.outcome.set(Some(outcome));
-            batch.arrival.waiting.take().into_iter().for_each(Waker::wake);
-            batch.clear();
-            inner.spare.replace(batch);
-        }
+        let batch = inner.next().await;
+        actix_web::rt::spawn(inner.clone().carry(batch));
+    }
+}
+
+/// Whether a batch leaves beside those that are under way. A second one is no smaller than the first: else both would split up
+/// further and further, and a round trip costs as much with few clicks as with many.
+fn may_leave(clicks: usize, under_way: &[usize]) -> bool {
+    match under_way {
+        [] => true,
+        [other] => clicks >= ENOUGH.max(*other),
+        _ => false,
     }
 }
 
 impl Inner {
+    /// The next batch, when it may leave.
+    async fn next(&self) -> Batch {
+        loop {
+            self.wake.notified().await;
+            self.gather().await;
+            if self.is_ready() {
+                let batch = self.open.replace(self.spare.borrow_mut().pop().unwrap_or_default());
+                self.under_way.borrow_mut().push(batch.records.len());
+                return batch;
+            }
+        }
+    }
+
+    /// Whether there is something that may leave.
+    fn is_ready(&self) -> bool {
+        let open = self.open.borrow();
+        !open.is_empty() && may_leave(open.records.len(), &self.under_way.borrow())
+    }
+
+    /// Something came. What waits for a batch that is under way need not be looked at before that has arrived.
+    fn rouse(&self) {
+        if self.is_ready() {
+            self.wake.notify_one();
+        }
+    }
+
     /// Lets the answers of the last batch go out, and what has come meanwhile come in, turn by turn of the event loop as long as more
-    /// comes: few full round trips cost less than many small ones, here and in Redis. Where little comes it is one turn, some
-    /// microseconds.
+    /// comes and it is not enough. Where little comes it is one turn, some microseconds.
     async fn gather(&self) {
         for _ in 0..MOST_TURNS {
             let before = self.open.borrow().records.len();
             tokio::task::yield_now().await;
             let after = self.open.borrow().records.len();
-            if after == before || after >= FULL {
+            if after == before || after >= ENOUGH {
                 break;
             }
         }
     }
 
+    /// Makes a batch safe, and tells those who wait for it.
+    async fn carry(self: Rc<Self>, mut batch: Batch) {
+        let outcome = self.deliver(&batch).await;
+        let clicks = batch.records.len();
+        let health = &self.route.health;
+        let counter = match outcome {
+            Outcome::Acknowledged => &health.acknowledged,
+            Outcome::Spooled => &health.spooled,
+            Outcome::Lost => &health.lost,
+        };
+        counter.fetch_add(u64::try_from(clicks).unwrap_or(u64::MAX), Ordering::Relaxed);
+        batch.arrival.outcome.set(Some(outcome));
+        batch.arrival.waiting.take().into_iter().for_each(Waker::wake);
+        batch.clear();
+        self.spare.borrow_mut().push(batch);
+        let mut under_way = self.under_way.borrow_mut();
+        let place = under_way.iter().position(|other| *other == clicks);
+        place.map(|place| under_way.swap_remove(place));
+        drop(under_way);
+        self.rouse();
+    }
+
     async fn deliver(self: &Rc<Self>, batch: &Batch) -> Outcome {
         let line = self.line.borrow().clone();
-        if let Some(mut line) = line {
-            match self.push(&mut line, batch).await {
+        if let Some(line) = line {
+            match self.push(&mut Line::clone(&line), batch).await {
                 Ok(()) => return Outcome::Acknowledged,
-                Err(error) => self.lose_line(&error),
+                Err(error) => self.lose(&line, &error),
             }
         }
         if batch.records.is_empty() {
@@ -289,13 +332,16 @@ impl Inner {
         if everywhere == u64::from(count.clicks) && !count.expires {
             // The counter began with these clicks, in the middle of a window: Redis had lost it, and with it its end.
             self.open.borrow_mut().count(client, count.ends_ms, 0, true);
-            self.wake.notify_one();
+            self.rouse();
         }
     }
 
-    /// Whether the clicks got there is unknown: they are spooled, and a second delivery is one row in Postgres.
-    fn lose_line(self: &Rc<Self>, error: &RedisError) {
-        if self.line.take().is_some() {
+    /// Whether the clicks got there is unknown: they are spooled, and a second delivery is one row in Postgres. The other batch that
+    /// is under way on the same line may fail after the next one is there, which is none of that line's fault.
+    fn lose(self: &Rc<Self>, lost: &Rc<Line>, error: &RedisError) {
+        let is_current = self.line.borrow().as_ref().is_some_and(|line| Rc::ptr_eq(line, lost));
+        if is_current {
+            self.line.take();
             self.cut_off();
             tracing::warn!(%error, "Redis does not take clicks; they are spooled");
         }
@@ -304,7 +350,7 @@ impl Inner {
     /// The first connection: a moment's patience, so that a start does not begin with the spool.
     async fn connect(self: &Rc<Self>) {
         match self.dial().await {
-            Ok(line) => *self.line.borrow_mut() = Some(line),
+            Ok(line) => *self.line.borrow_mut() = Some(Rc::new(line)),
             Err(error) => {
                 self.cut_off();
                 tracing::warn!(error.chain = telemetry::chain(&error), "Redis cannot be reached; clicks are spooled");
@@ -322,7 +368,7 @@ impl Inner {
         loop {
             tokio::time::sleep(pause).await;
             if let Ok(line) = self.dial().await {
-                *self.line.borrow_mut() = Some(line);
+                *self.line.borrow_mut() = Some(Rc::new(line));
                 self.route.health.cut_off.fetch_sub(1, Ordering::Relaxed);
                 tracing::info!("Redis takes clicks again");
                 return;
@@ -333,5 +379,18 @@ impl Inner {
 
     async fn dial(&self) -> Result<Line, Unfit> {
         Line::dial(&self.route, self.wait.as_ref(), &self.list).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_batch_is_worth_its_round_trip_and_no_smaller_than_the_first() {
+        assert!(may_leave(0, &[]) && may_leave(1, &[]), "nothing else is under way");
+        assert!(!may_leave(ENOUGH - 1, &[1]) && may_leave(ENOUGH, &[1]));
+        assert!(!may_leave(ENOUGH, &[ENOUGH + 1]) && may_leave(ENOUGH + 1, &[ENOUGH + 1]));
+        assert!(!may_leave(usize::MAX, &[1, ENOUGH]), "two are enough");
     }
 }

@@ -153,6 +153,42 @@ async fn serial_a_redis_that_hangs_holds_nobody_up_for_long() {
     all_arrive(&shop, &HashSet::from([click_in(&answer)])).await;
 }
 
+/// How many round trips with clicks there were.
+async fn round_trips(shop: &Shop, service: &Service) -> usize {
+    let metrics = shop.http.get(format!("{}/metrics", service.ops())).send().await.unwrap().text().await.unwrap();
+    let line = metrics.lines().find(|line| line.starts_with("clicks_round_trips_total"));
+    line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn serial_a_redis_that_hangs_with_two_batches_under_way_loses_none() {
+    let shop = Shop::open().await;
+    let service = shop.redirector(&[("HTTP_WORKERS", "1"), ("REDIRECT_REDIS_PATIENCE_MS", "3000")]);
+    shop.click(&service, shop.offer.id, "192.0.2.7").send().await.unwrap();
+    let before = round_trips(&shop, &service).await;
+    shop.redis.signal("STOP");
+    let mut clicks = tokio::task::JoinSet::new();
+    // One click, beside it a batch that is worth it, and what waits for both.
+    for (number, under_way) in [(1, 1), (40, 2), (40, 2)] {
+        for client in 0..number {
+            clicks.spawn(shop.click(&service, shop.offer.id, &format!("198.51.100.{client}")).send());
+        }
+        let goal = before + under_way;
+        eventually_true("as many under way", SOON, async || round_trips(&shop, &service).await == goal).await;
+    }
+    let mut sent = HashSet::new();
+    while let Some(answer) = clicks.join_next().await {
+        let answer = answer.unwrap().unwrap();
+        assert_eq!(answer.status(), 302);
+        sent.insert(click_in(&answer));
+    }
+    assert_eq!(round_trips(&shop, &service).await, before + 2, "the rest is spooled");
+    shop.redis.signal("CONT");
+    assert_eq!(sent.len(), 81);
+    all_arrive(&shop, &sent).await;
+    assert_eq!(service.logs().matches("Redis does not take clicks").count(), 1, "one line was lost");
+}
+
 #[tokio::test]
 async fn serial_killed_in_the_middle_of_a_load_it_has_every_click_it_redirected() {
     let shop = Shop::open().await;
