@@ -39,8 +39,8 @@ generate: ## Write the files that are made from the code: .env.example, the refe
 	cargo build --workspace --bins
 	target/debug/generate .
 
-bench: setup ## What the queue and the ledger cost, beside peers and bare Redis and Postgres (builds in release, takes minutes)
-	cargo bench --workspace --bench queue --bench ledger
+bench: setup ## What the queue, the ledger and the outbox cost, beside peers and bare Redis and Postgres (builds in release, takes minutes)
+	cargo bench --workspace --bench queue --bench ledger --bench relay
 
 bench-http: setup ## What redirects and webhooks cost, beside nginx, actix, Bun and Fastify (builds in release, takes a quarter of an hour)
 	cargo build --workspace --bins --release

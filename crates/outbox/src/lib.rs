@@ -6,8 +6,9 @@
 
 use std::time::Duration;
 
-use domain::ids::JobId;
+use domain::ids::{JobId, OutboxId};
 use domain::job::Queue;
+use futures_util::future::join_all;
 use queue::{EnqueueError, Envelope, Producer};
 use store::outbox::{Waiting, claim, mark_relayed};
 use store::{Pool, StoreError};
@@ -23,6 +24,8 @@ const CHANNEL: &str = "outbox";
 const SWEEP: Duration = Duration::from_secs(1);
 /// Rows per transaction.
 const BATCH: i64 = 200;
+/// Rows that are on their way to Redis at once.
+const AT_ONCE: usize = 50;
 
 /// Why promises were not passed on this time.
 #[derive(Debug, thiserror::Error)]
@@ -95,35 +98,43 @@ impl Relay {
         }
     }
 
-    /// Pushes some of what waits for queues that are not `full`; gives how many. What was pushed before a job that could not be is
+    /// Pushes some of what waits for queues that are not `full`; gives how many. What was pushed, beside a job that could not be too, is
     /// marked all the same: else it would be pushed again with each try.
     async fn relay_batch(&self, full: &[Queue]) -> Result<usize, RelayError> {
         let mut client = self.pool.get().await?;
         let transaction = client.transaction().await.map_err(StoreError::from)?;
         let rows = claim(&transaction, BATCH, full).await?;
-        let mut pushed = Vec::with_capacity(rows.len());
-        let mut outcome = Ok(());
-        for row in &rows {
-            match self.push(row).await {
-                Ok(()) => pushed.push(row.id),
-                // It waits until the limit is raised or somebody deletes it; what is behind it does not.
-                Err(error @ RelayError::Push(EnqueueError::TooBig { .. })) => {
-                    tracing::error!(
-                        outbox.id = %row.id, error.chain = telemetry::chain(&error),
-                        "a promise is too big to be pushed"
-                    );
-                }
-                Err(error) => {
-                    outcome = Err(error);
-                    break;
-                }
-            }
-        }
+        let (pushed, outcome) = self.push_all(&rows).await;
         if !pushed.is_empty() {
             mark_relayed(&transaction, &pushed).await?;
         }
         transaction.commit().await.map_err(StoreError::from)?;
         outcome.map(|()| pushed.len())
+    }
+
+    /// Pushes rows in their order, many on their way at once; begins none after those among which one failed. Gives what was pushed.
+    async fn push_all(&self, rows: &[Waiting]) -> (Vec<OutboxId>, Result<(), RelayError>) {
+        let mut pushed = Vec::with_capacity(rows.len());
+        for some in rows.chunks(AT_ONCE) {
+            let mut outcome = Ok(());
+            for (row, result) in some.iter().zip(join_all(some.iter().map(|row| self.push(row))).await) {
+                match result {
+                    Ok(()) => pushed.push(row.id),
+                    // It waits until the limit is raised or somebody deletes it; what is behind it does not.
+                    Err(error @ RelayError::Push(EnqueueError::TooBig { .. })) => {
+                        tracing::error!(
+                            outbox.id = %row.id, error.chain = telemetry::chain(&error),
+                            "a promise is too big to be pushed"
+                        );
+                    }
+                    Err(error) => outcome = outcome.and(Err(error)),
+                }
+            }
+            if outcome.is_err() {
+                return (pushed, outcome);
+            }
+        }
+        (pushed, Ok(()))
     }
 
     async fn push(&self, row: &Waiting) -> Result<(), RelayError> {
