@@ -10,3 +10,4 @@ mod outages;
 mod replicas;
 mod shop;
 mod stats;
+mod way;

@@ -10,6 +10,7 @@ use domain::ids::ClickId;
 use testkit::{Service, eventually_true};
 
 use crate::shop::{PHONE, Shop, click_in};
+use crate::way::Way;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -187,6 +188,37 @@ async fn serial_a_redis_that_hangs_with_two_batches_under_way_loses_none() {
     assert_eq!(sent.len(), 81);
     all_arrive(&shop, &sent).await;
     assert_eq!(service.logs().matches("Redis does not take clicks").count(), 1, "one line was lost");
+}
+
+#[tokio::test]
+async fn serial_a_batch_that_fails_late_does_not_cost_the_next_connection() {
+    let shop = Shop::open().await;
+    let way = Way::to(shop.redis.port()).await;
+    let settings = [("REDIS_URL", way.url.as_str()), ("HTTP_WORKERS", "1"), ("REDIRECT_REDIS_PATIENCE_MS", "30000")];
+    let service = shop.redirector(&settings);
+    shop.click(&service, shop.offer.id, "192.0.2.7").send().await.unwrap();
+    let before = round_trips(&shop, &service).await;
+    way.hold();
+    let mut clicks = tokio::task::JoinSet::new();
+    for (number, under_way) in [(1, 1), (40, 2)] {
+        for client in 0..number {
+            clicks.spawn(shop.click(&service, shop.offer.id, &format!("198.51.100.{client}")).send());
+        }
+        let goal = before + under_way;
+        eventually_true("as many under way", SOON, async || round_trips(&shop, &service).await == goal).await;
+    }
+    way.refuse().await;
+    eventually_true("the next connection", SOON, async || service.logs().contains("Redis takes clicks again")).await;
+    way.cut();
+    let mut sent = HashSet::new();
+    while let Some(answer) = clicks.join_next().await {
+        let answer = answer.unwrap().unwrap();
+        assert_eq!(answer.status(), 302);
+        sent.insert(click_in(&answer));
+    }
+    assert_eq!(sent.len(), 41);
+    all_arrive(&shop, &sent).await;
+    assert_eq!(service.logs().matches("Redis does not take clicks").count(), 1, "{}", service.logs());
 }
 
 #[tokio::test]
