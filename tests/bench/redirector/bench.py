@@ -128,9 +128,10 @@ class Contestant:
     pipe: str = ""
     runs: list = field(default_factory=list)
 
-    def turn(self, stage, redis):
+    def turn(self, stage, redis, offer):
         redis.forget()
         redis.take(self.pipe)
+        location(self.port, offer)
         watched = {"server": lambda: children(self.server.pid), "redis": lambda: [redis.pid]}
 
         def clicks(seconds):
@@ -179,10 +180,7 @@ def rates(stage, postgres, redis, ids, targets):
     everybody = list(contestants(stage, postgres, redis, ids))
     for turn in range(RUNS):
         for one in everybody:
-            if turn == 0:
-                redis.take(one.pipe)
-                location(one.port, ids[0])
-            one.turn(stage, redis)
+            one.turn(stage, redis, ids[0])
             print(f"… round {turn + 1} of {RUNS}  {one.name}  {one.runs[-1].rate:,.0f}", flush=True)
     for one in everybody:
         stop(one.server)
